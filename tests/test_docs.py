@@ -18,7 +18,7 @@ from metapt_explore.config.task import TaskConfig
 
 ROOT = Path(__file__).parents[1]
 #: Pages are scripts, and __main__ runs the command line: importing them would start something.
-SCRIPTS = ("metapt_explore.dashboard.views", "metapt_explore.__main__")
+SCRIPTS = ("metapt_explore.dashboard.views", "metapt_explore.dashboard.main", "metapt_explore.__main__")
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md"))]
 MODULES = sorted(
     module.name

@@ -12,8 +12,8 @@ from metapt_explore.plots.style import GREY, finish, method_colors, nothing_yet,
 
 #: So many methods all have their names beside them; of more only those that no other beats.
 MANY = 5
-SECONDS = "seconds a score: tuning and its share of pre-training (logarithmic)"
-PASSES = "row passes a score: tuning and its share of pre-training (logarithmic)"
+SECONDS = "seconds a score: tuning and<br>its share of pre-training (logarithmic)"
+PASSES = "row passes a score: tuning and<br>its share of pre-training (logarithmic)"
 COLUMNS = ["method", "cost", "score", "deviation", "front"]
 
 

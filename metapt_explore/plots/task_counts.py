@@ -13,12 +13,13 @@ from metapt_explore.plots.style import GREY, PALETTE, finish, nothing_yet
 HEIGHT = 230
 
 
-def task_counts(counts: Sequence[TaskCount], chosen: int) -> go.Figure:
+def task_counts(counts: Sequence[TaskCount], chosen: int, called: str = "usable tasks") -> go.Figure:
     """Draws a bar for each number of clusters: its usable tasks; the chosen number stands out.
 
     Args:
         counts: What each number gives.
         chosen: The number of clusters that the study will have.
+        called: What is counted.
 
     Example:
         >>> task_counts([TaskCount(2, 2, 1.0), TaskCount(4, 3, 0.8)], 4).data[0].y
@@ -34,14 +35,14 @@ def task_counts(counts: Sequence[TaskCount], chosen: int) -> go.Figure:
             text=[str(count.tasks) for count in ordered],
             textposition="outside",
             cliponaxis=False,
-            name="usable tasks",
+            name=called,
             marker={"color": [PALETTE[0] if count.n_clusters == chosen else GREY for count in ordered]},
             customdata=[round(100 * count.used) for count in ordered],
-            hovertemplate="%{x} clusters: %{y} usable tasks, %{customdata} % of the texts<extra></extra>",
+            hovertemplate=f"%{{x}} clusters: %{{y}} {called}, %{{customdata}} % of the texts<extra></extra>",
         )
     )
     figure = finish(figure)
     figure.update_layout(height=HEIGHT, bargap=0.35, margin={"t": 24, "b": 44}, showlegend=False)
     figure.update_xaxes(title_text="clusters (number)", type="category")
-    figure.update_yaxes(title_text="usable tasks", rangemode="tozero", showticklabels=False)
+    figure.update_yaxes(title_text=called, rangemode="tozero", showticklabels=False)
     return figure

@@ -111,5 +111,14 @@ def number_marker(values: pd.Series, title: str) -> dict[str, Any]:
         "cmin": low,
         "cmax": high if high > low else low + 1.0,
         "opacity": 0.85,
-        "colorbar": {"title": {"text": title, "side": "right"}, "thickness": 12, "tickfont": {"color": TEXT}},
+        # Below the map: beside it, it would take a third of a telephone's width.
+        "colorbar": {
+            "title": {"text": title, "side": "top"},
+            "orientation": "h",
+            "thickness": 10,
+            "len": 0.8,
+            "y": -0.16,
+            "yanchor": "top",
+            "tickfont": {"color": TEXT},
+        },
     }

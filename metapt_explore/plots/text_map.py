@@ -100,7 +100,8 @@ def cluster_map(
         figure.add_annotation(_written(name))
     figure = finish(figure, title=title)
     entries = sum(group.listed for group in groups) + bool(len(ringed))
-    _lay_out(figure, look, with_legend=1 < entries <= LEGEND_ENTRIES)
+    with_scale = any("colorbar" in group.marker for group in groups)
+    _lay_out(figure, look, legend_y=-0.36 if with_scale else -0.18, with_legend=1 < entries <= LEGEND_ENTRIES)
     return figure
 
 
@@ -203,7 +204,7 @@ def _written(name: MapName) -> dict[str, Any]:
     }
 
 
-def _lay_out(figure: go.Figure, look: MapLook, *, with_legend: bool) -> None:
+def _lay_out(figure: go.Figure, look: MapLook, *, legend_y: float, with_legend: bool) -> None:
     left, right, bottom, top = look.window or (None, None, None, None)
     figure.update_xaxes(title_text=look.axes[0], **({} if left is None else {"range": [left, right]}))
     figure.update_yaxes(title_text=look.axes[1], **({} if bottom is None else {"range": [bottom, top]}))
@@ -214,7 +215,7 @@ def _lay_out(figure: go.Figure, look: MapLook, *, with_legend: bool) -> None:
         legend={
             "orientation": "h",
             "yref": "paper",
-            "y": -0.18,
+            "y": legend_y,
             "yanchor": "top",
             "x": 0,
             "xanchor": "left",

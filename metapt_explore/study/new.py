@@ -178,7 +178,7 @@ def new_study(
             **({"limit": choices.limit} if choices.limit else {}),
         },
         "clusterings": clusterings,
-        "auxiliary_tasks": [_format(each) for each in choices.formats]
+        "auxiliary_tasks": [_format(each, choices) for each in choices.formats]
         or {
             "template": choices.template,
             "labels": {key: dict(entry) for key, entry in labels.items()},
@@ -226,10 +226,13 @@ def _shots(choices: Choices, scale: Scale) -> dict[str, Any]:
     return settings
 
 
-def _format(name: str) -> dict[str, Any]:
+def _format(name: str, choices: Choices) -> dict[str, Any]:
     """An entry of a format; small files would have no task with the usual bounds."""
-    sized = issubclass(TaskFormat.kinds[name], SizedFormat)
-    return {"format": name, **({"min_size": 16, "min_per_label": 4} if sized else {"min_per_class": CLASS_ROWS})}
+    if issubclass(TaskFormat.kinds[name], SizedFormat):
+        return {"format": name, "min_size": 16, "min_per_label": 4}
+    # Read as the texts are read downstream, where their labels say how.
+    template = {"template": choices.template} if choices.labelled else {}
+    return {"format": name, **template, "min_per_class": CLASS_ROWS}
 
 
 def _on_clusters(algorithms: Sequence[str], *, control: bool) -> list[dict[str, str]]:

@@ -72,7 +72,8 @@ def test_topics_as_labels_go_from_upload_to_a_study_by_one_button(
     at.button(key="create").click().run()
     assert not at.exception and not at.error
     (study,) = asked
-    assert [each.format for each in study.auxiliary_tasks.formats] == ["cluster_classes"]
+    (of_clusters,) = study.auxiliary_tasks.cluster_classes
+    assert of_clusters.template == "{text}\nThema:", "as the labels are read"
     assert study.clusterings[0].n_clusters == clusters
     (task,) = study.evaluation.tasks
     own = Path(task)

@@ -79,6 +79,8 @@ def test_a_spreadsheets_file_becomes_a_study_in_the_browser(
     at.checkbox(key="new_own_task").uncheck().run()
     assert at.radio(key="new_kind_of_tasks").value == "cluster_classes", "clusters say the label here"
     at.radio(key="new_kind_of_tasks").set_value("labels").run()
+    assert "The texts look German" in said(at, "caption")
+    assert "language model (smollm2-135m), sentence encoder (minilm)" in said(at, "info")
     at.button(key="create").click().run()
     assert not at.exception and not at.error
     study = asked[0][0]

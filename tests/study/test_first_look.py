@@ -120,6 +120,16 @@ def test_rows_are_kept_as_a_study_keeps_them_and_looked_at_by_their_values() -> 
     assert table_of_two is not None and table_of_two.sum(axis=0).tolist() == [labels.count("good"), labels.count("bad")]
 
 
+def test_pairs_have_no_clusters_as_classes() -> None:
+    labels = {name: {"value": name, "word": name} for name in ("yes", "no")}
+    source = SourceConfig(file="x.csv", columns=Columns(text="a", text_pair="b", label="y"))
+    template = "{text}\n{text_pair}\nAnswer:"
+    study = new_study("x", source, labels, tasks=["trec"], choices=Choices(template=template))
+    assert study.auxiliary_tasks.by_labels
+    with pytest.raises(UserError, match="need single texts"):
+        new_study("x", source, labels, tasks=["trec"], choices=Choices(formats=["cluster_classes"], labelled=False))
+
+
 @pytest.mark.parametrize("scale", SCALES, ids=lambda scale: scale.name)
 def test_nothing_is_chosen_on_two_dev_rows(scale: Scale) -> None:
     labels = {name: {"value": name, "word": name} for name in ("one", "two", "three")}

@@ -11,6 +11,7 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.clusters.compare import GroupingAgreement, compare_groupings
+from metapt_explore.clusters.stability import format_stability
 from metapt_explore.config import CountedClustering, StudyConfig
 from metapt_explore.dashboard.parts import drawing, messages, shared
 from metapt_explore.dashboard.parts.cluster_view import View
@@ -78,7 +79,7 @@ def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name:
     st.caption(
         (f"Small figures: the change from {messages.plain(before_name)}. " if before else "")
         + "All but DBCV favour round clusters: compare runs of one algorithm with them rather than two algorithms. "
-        "None says whether a clustering makes a better prompt: see the gain below."
+        "None says whether a clustering makes a better prompt: see the gain under Comparison."
     )
     if agreement:
         left, right = st.columns(2)
@@ -98,7 +99,7 @@ def stability(summary: dict[str, Any], clusters: list[dict[str, Any]]) -> None:
         shown.append(("Agreement over seeds", number(over_seeds["adjusted_rand_index"])))
     for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
         column.metric(label, value)
-    st.caption(messages.plain(summary["sentence"]))
+    st.caption(messages.plain(format_stability(summary)))  # an older sentence is written otherwise
     names = {str(cluster["cluster"]): cluster["name"] for cluster in clusters}
     rows = [
         {"cluster": names.get(key, key), "Jaccard similarity": round(facts["jaccard"], 2), "verdict": facts["verdict"]}
@@ -275,6 +276,9 @@ def worth(workspace: Workspace, config: StudyConfig) -> None:
     shown = table.rename(columns=lambda name: name.replace("_", " "))
     numbers = shown.select_dtypes("number").columns
     drawing.show_table(shown.round({column: 3 for column in numbers}), key="clusterings", hide_index=True)
+    if table["gain"].notna().sum() < 2:  # panels with one mark say nothing that the table does not
+        st.caption("Figures appear once two of these clusterings have scores of a method that learned from them.")
+        return
     drawing.draw(
         plots.quality_against_gain(table),
         "worth",

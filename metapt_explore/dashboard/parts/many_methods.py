@@ -41,9 +41,9 @@ def show_matrix(scores: StudyScores) -> None:
     whole = of_mean["rank"].notna().sum()
     st.caption(
         "Mean accuracy in percent over pairs of seeds, in brackets its 95 % interval (each cell by itself). The deeper "
-        "the blue, the better among the methods of that column. *Mean rank*: the mean over tasks of the place among "
-        f"the {whole} methods that have every task, 1 being the best; the mean over tasks is of pairs of seeds that "
-        "have every task. The best of many looks better than it is: *Compare* tests two at a time."
+        "the blue, the higher its place among the methods of that column. *Mean rank*: the mean over tasks of the "
+        f"place among the {whole} methods that have every task, 1 being the best; the mean over tasks is of pairs of "
+        "seeds that have every task. The best of many looks better than it is: *Compare* tests two at a time."
     )
 
 
@@ -58,9 +58,9 @@ def _rank(value: float) -> str:
 
 
 def _shaded(shown: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
-    """Background of each cell, by its place between the column's lowest and highest mean."""
-    span = (means.max() - means.min()).replace(0, 1)
-    share = ((means - means.min()) / span).fillna(0.0).reset_index(drop=True)
+    """Background of each cell by its place in the column: one baseline far below would wash out every difference."""
+    places = means.rank(method="min") - 1
+    share = (places / places.max().clip(lower=1)).fillna(0.0).reset_index(drop=True)
     css = pd.DataFrame("", index=range(len(shown)), columns=["method", *shown.columns])
     for column in share:
         css[column] = [f"background-color: {see_through(BLUE, round(DEEPEST * part, 2))}" for part in share[column]]

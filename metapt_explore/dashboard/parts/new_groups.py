@@ -27,6 +27,7 @@ from metapt_explore.study.first_look import (
     look_at_rows,
     texts_of_sentences,
     usable_rows,
+    usual_bounds,
 )
 from metapt_explore.texts.rows import cell_text
 
@@ -82,15 +83,16 @@ def choose_groups(source: SourceConfig, told: Told, rows: tuple[int, ...] | None
     )
     basis = (source.name, source.columns.model_dump_json(), values, tuple(told.formats))
     formats = list(told.formats)
-    if values:
+    if values and source.columns.text_pair is None:  # clusters as classes need single texts
         formats = _kind(looked.quick, len(values), basis)
-    look, bounds = looked.quick, Bounds(CLASS_ROWS, CLASS_ROWS)
+    look = looked.quick
     if values and not formats:
         bounds = fitting_bounds(look, len(values))
     else:
-        look = look.of_classes()
+        look, least = look.of_classes(), CLASS_ROWS if formats else usual_bounds(2).min_size
+        bounds = Bounds(least, least)
     best = best_count(look, bounds)
-    n_clusters = _number(look, best, basis, formats)
+    n_clusters = _number(look, best, basis)
     figure = st.container()  # above the bounds that it is drawn by
     with st.expander("How texts are grouped", key="new_grouping"):
         choices = _algorithms(source)
@@ -138,7 +140,7 @@ def _kind(look: QuickLook, classes: int, basis: object) -> list[str]:
     if not teach:
         number, purity = look.purest
         reason = (
-            f"Clusters nearly say the label (in {number} of them {purity * 100:.0f} % of the texts have the commonest)"
+            f"Clusters nearly say the label (of {purity * 100:.0f} % of the texts, with {number} clusters)"
             if look.is_pure
             else "Few clusters hold enough texts of every label"
         )
@@ -146,10 +148,10 @@ def _kind(look: QuickLook, classes: int, basis: object) -> list[str]:
     return [] if kind == LABELS else [str(kind)]
 
 
-def _number(look: QuickLook, best: TaskCount | None, basis: object, formats: list[str]) -> int:
+def _number(look: QuickLook, best: TaskCount | None, basis: object) -> int:
     """How many clusters; the number that is recommended until another is chosen."""
     most = max((count.n_clusters for count in look.counts(min_size=1, min_per_label=1)), default=2)
-    shared.suggest("new_clusters", best.n_clusters if best else min(USUAL_CLUSTERS, most), (basis, tuple(formats)))
+    shared.suggest("new_clusters", best.n_clusters if best else min(USUAL_CLUSTERS, most), basis)
     advice = f" ({best.n_clusters} are recommended)" if best else ""
     return int(
         st.number_input(
@@ -206,26 +208,30 @@ def _show(look: QuickLook, bounds: Bounds, n_clusters: int, formats: list[str]) 
         titles = " and ".join(str(TaskFormat.kinds[name].title) for name in formats)
         st.caption(f"Tasks are made of {titles}, from the texts of each cluster.")
         return
-    counts = look.counts(min_size=bounds.min_size, min_per_label=bounds.min_per_label)
-    chosen = look.count(n_clusters, min_size=bounds.min_size, min_per_label=bounds.min_per_label)
+    asked = {"min_size": bounds.min_size, "min_per_label": bounds.min_per_label}
+    counts, chosen = look.counts(**asked), look.count(n_clusters, **asked)
     if chosen is not None and chosen not in counts:
         counts.append(chosen)
+    by_labels = look.labels > 1
     if chosen is None:
         st.warning(f"The texts are too few, or too alike, for {n_clusters} clusters: take fewer.")
     elif chosen.tasks < 2:
-        tasks = f"{chosen.tasks or 'no'} usable task{'s' * (chosen.tasks != 1)}"
-        cure = "take another number, lower the bounds below" if not formats else "take another number"
-        st.warning(f"{n_clusters} clusters give {tasks}, and MetaPT needs several: {cure}, or add texts.")
-    else:
+        usable = f"{chosen.tasks or 'no'} usable {'task' if by_labels else 'cluster'}{'s' * (chosen.tasks != 1)}"
+        cure = "take another number, lower the bounds below" if by_labels else "take another number"
+        st.warning(f"{n_clusters} clusters give {usable}, and MetaPT needs several: {cure}, or add texts.")
+    elif by_labels:
         st.markdown(f"**{chosen}.**")
+    else:
+        then = "A task tells two to four of them apart." if formats else "The labels that the model finds say the rest."
+        st.markdown(f"**{chosen.tasks} of {n_clusters} clusters hold {bounds.min_size} texts or more.** {then}")
     sample = f" of {len(look.vectors):,} texts" if len(look.vectors) == MOST_TEXTS else ""
-    each = f"{bounds.min_per_label} texts"
-    need = each if formats else f"{each} of each label, {bounds.min_size} in all"
+    each = f"{bounds.min_per_label} texts of each label, {bounds.min_size} in all"
+    need = f"are usable as tasks ({each})" if by_labels else f"hold {bounds.min_size} texts or more"
     drawing.draw(
-        task_counts(counts, n_clusters),
+        task_counts(counts, n_clusters, "usable tasks" if by_labels else "usable clusters"),
         "new_task_counts",
-        f"A quick look{sample} with word vectors: for each number of clusters, how many are usable as "
-        f"{'classes' if formats else 'tasks'} ({need}). The study uses the sentence encoder: similar, not the same.",
+        f"A quick look{sample} with word vectors: for each number of clusters, how many {need}. The study uses the "
+        "sentence encoder: similar, not the same.",
     )
 
 

@@ -54,7 +54,8 @@ def choose_told(table: dict[str, list[Any]], source: SourceConfig) -> Told:
         source: The source, with its columns.
     """
     columns = source.columns
-    formats = [] if columns.label is not None else _formats()
+    single = columns.label is None and columns.text_pair is None  # formats are made of single texts
+    formats = _formats() if single else []
     if formats:
         return Told("{text}\nSentiment:", formats=formats)
     labels, labelled = _labels(table, columns)

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
-from metapt_explore.dashboard.parts import drawing, messages, study_choice
+from metapt_explore.dashboard.parts import drawing, messages, shared, study_choice
 from metapt_explore.dashboard.parts.study_scores import StudyScores
 from metapt_explore.errors import UserError
 from metapt_explore.reporting.answer_sections import task_rows
@@ -42,11 +42,12 @@ def choose_pair(scores: StudyScores) -> Pair | None:
         return None
     labels = {choice: choice[1] if choice[0] == name else f"{choice[0]}: {choice[1]}" for choice in choices}
     first_default, second_default = _defaults(scores, choices)
+    # While scores come in the pair follows them, until somebody chooses another.
+    shared.suggest(f"first_{name}", choices[first_default], name)
+    shared.suggest(f"second_{name}", choices[second_default], name)
     left, right = st.columns(2)
-    first = left.selectbox("Method", choices, index=first_default, format_func=lambda c: labels[c], key=f"first_{name}")
-    second = right.selectbox(
-        "against", choices, index=second_default, format_func=lambda c: labels[c], key=f"second_{name}"
-    )
+    first = left.selectbox("Method", choices, format_func=lambda c: labels[c], key=f"first_{name}")
+    second = right.selectbox("against", choices, format_func=lambda c: labels[c], key=f"second_{name}")
     if first == second:
         st.info("Choose two different methods.")
         return None
