@@ -55,9 +55,10 @@ PALE = """() => {
     return [...document.querySelectorAll('.js-plotly-plot text')]
         .filter(e => !e.closest('.heatmap-label') && e.textContent && ratio(e) < 4.5)
         .map(e => `${e.textContent}: ${ratio(e).toFixed(1)}`) }"""
-#: Whether what has the focus shows it.
+#: Whether what has the focus shows it; past the last control of a page nothing has it.
 SEEN = """() => { const style = getComputedStyle(document.activeElement);
-    return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1 }"""
+    return document.activeElement === document.body
+        || style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1 }"""
 
 
 def findings(page: Any, *rules: str) -> list[str]:

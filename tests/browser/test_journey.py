@@ -114,7 +114,7 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
         page.get_by_text("a statement", exact=True).click()
         page.get_by_role("button", name="Create it and cluster the texts").click()
 
-        expect(page.get_by_role("heading", name="What clusters are about")).to_be_visible(timeout=1000 * LIMIT)
+        expect(page.get_by_role("tab", name="Comparison")).to_be_visible(timeout=1000 * LIMIT)
         study = Workspace(tmp_path / "workspace").study_names()[0]
         lasso_all(page)
         page.get_by_role("tab", name="Edit").click()
@@ -127,7 +127,7 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
         expect(page.get_by_text("an edit that is not saved")).to_be_visible()
         page.get_by_role("button", name="Save as a new clustering").click()
         expect(page.get_by_text("kmeans by hand").first).to_be_visible()
-        expect(page.get_by_role("heading", name="What clusters are about")).to_be_visible(timeout=1000 * LIMIT)
+        expect(page.get_by_role("tab", name="Comparison")).to_be_visible(timeout=1000 * LIMIT)
 
         open_page(page, "Pre-training")
         page.get_by_role("button", name="Pre-train and compare").click()
