@@ -76,7 +76,7 @@ def measure(page: Any, file: Path, *, until: str, seconds: float) -> dict[str, f
     expect(create).to_be_enabled()
     found = {"form": time.monotonic() - began}
     create.click()
-    expect(page.get_by_role("heading", name="What clusters are about")).to_be_visible()
+    expect(page.get_by_role("tab", name="Comparison")).to_be_visible()
     found["clusters"] = time.monotonic() - began
     page.get_by_role("link", name="Pre-training", exact=True).first.click()
     page.get_by_role("button", name="Pre-train and compare").click()

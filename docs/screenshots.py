@@ -25,7 +25,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
-PAGES = ("start", "texts", "clusters", "pretraining", "fewshot", "compare", "lens", "export")
+PAGES = ("start", "texts", "clusters", "pretraining", "fewshot", "compare", "errors", "lens", "export")
 WIDTHS = (390, 1024, 1440)
 THEMES = ("light", "dark")
 #: Pictures of the documentation: page, width, height.

@@ -18,6 +18,9 @@ import torch
 from filelock import FileLock
 
 torch.set_num_threads(1)
+# A tiny study waits for the disk 170 times. What tests write need not outlive a loss of power; that files are flushed
+# is asserted in `storage/test_checkpoints.py`.
+os.fsync = lambda descriptor: None  # type: ignore[assignment]
 # By itself hypothesis fails an example that takes longer than 0.2 s, as any does on a busy machine.
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

@@ -147,8 +147,10 @@ def test_the_table_of_findings_is_computed_from_the_records(page: str) -> None:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "studies").glob("*/record.json")), ids=lambda file: file.parent.name)
 def test_reports_of_recorded_studies_are_those_that_the_tool_makes(file: Path) -> None:
+    from metapt_explore.reporting.document import Figure
     from metapt_explore.reporting.report import make_report
     from metapt_explore.results.record import Record
 
     report = make_report(Record.load(file.parent))
     assert report.markdown().strip() == (file.parent / "report.md").read_text(encoding="utf-8").strip()
+    assert all(block.svg.startswith("<?xml") for block in report.blocks if isinstance(block, Figure)), "all are drawn"

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from metapt_explore.cli.options import WorkspaceOption
+from metapt_explore.progress.console import echo
 
 #: Beside a folder `pages/` Streamlit would show its files until the frame has run once; hence `views/`.
 SCRIPT = Path(__file__).parents[1] / "dashboard" / "main.py"
@@ -41,8 +42,18 @@ def dashboard(
         list[str] | None,
         typer.Option(help="Another host name that browsers may use, such as a proxy's; may be repeated."),
     ] = None,
+    record: Annotated[
+        list[Path] | None, typer.Option(help="A published record to look at (folder or zip); may be repeated.")
+    ] = None,
 ) -> None:
     """Open the dashboard on a workspace; the same pages as `streamlit run app.py`."""
+    if record:
+        from metapt_explore.reporting.published import open_record
+        from metapt_explore.storage.workspace import Workspace
+
+        for source in record:
+            name = open_record(Workspace(workspace), source).removeprefix("record:")
+            echo(f"{source}: choose '{name} (record)' under Study.")
     raise typer.Exit(open_dashboard(workspace, port, address, hosts=host or ()))
 
 

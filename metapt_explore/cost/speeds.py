@@ -77,7 +77,7 @@ def _read(file: Path) -> Speed | None:
     return speed if speed is not None and all(isinstance(v, int | float) for v in asdict(speed).values()) else None
 
 
-def rough_seconds_a_token(folder: Path, device: str) -> float | None:
+def rough_seconds_a_token(folder: Path, device: str, dtype: str) -> float | None:
     """What a token through a model takes that never ran here, from its size and one timed product.
 
     Rough: for a time left until something was measured.
@@ -85,14 +85,16 @@ def rough_seconds_a_token(folder: Path, device: str) -> float | None:
     Args:
         folder: The model's files.
         device: Where it runs.
+        dtype: The number format of its weights there.
 
     Returns:
         Seconds; None where its files do not say how large it is.
     """
     with suppress(UserError, OSError):
-        shapes = [shape for file in folder.glob("*.safetensors") for _, shape in _header(file).values()]
-        weights = sum(prod(shape) for shape in shapes)
-        return 2 * weights / (EFFICIENCY * _operations_a_second(device)) if weights else None
+        headers = [_header(file) for file in folder.glob("*.safetensors")]
+        # Vectors of the vocabulary are looked up, not multiplied.
+        weights = sum(prod(shape) for tensors in headers for name, (_, shape) in tensors.items() if "embed" not in name)
+        return 2 * weights / (EFFICIENCY * _operations_a_second(device, dtype)) if weights else None
     return None
 
 
@@ -100,9 +102,10 @@ def _header(file: Path) -> Any:
     return safetensors_header(file, "the language model")
 
 
-def _operations_a_second(device: str) -> float:
+def _operations_a_second(device: str, dtype: str) -> float:
     rows, width, wide = PRODUCT
-    left, right = torch.ones(rows, width, device=device), torch.ones(width, wide, device=device)
+    sizes = ((rows, width), (width, wide))
+    left, right = (torch.ones(size, device=device, dtype=getattr(torch, dtype)) for size in sizes)
     seconds = []
     for _ in range(REPEATS):
         began = time.perf_counter()

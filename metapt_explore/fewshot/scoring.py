@@ -190,6 +190,26 @@ def row_losses(scores: Tensor, labels: list[int], verbalizer: Verbalizer | None 
     return F.cross_entropy(loss.float(), torch.tensor(labels), reduction="none")
 
 
+def macro_f1(truth: np.ndarray, predicted: np.ndarray, classes: int) -> float:
+    """Mean F1 of the classes; 0 of a class that is neither there nor predicted.
+
+    The same number as scikit-learn's `f1_score(average="macro", zero_division=0)`, without its checks, which took a
+    quarter of a small study.
+
+    Args:
+        truth: Class index of each row.
+        predicted: What was predicted; an index of no class is wrong.
+        classes: How many there are.
+
+    Example:
+        >>> macro_f1(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
+        0.6666666666666666
+    """
+    hits = np.bincount(truth[truth == predicted], minlength=classes)[:classes]
+    both = np.bincount(truth, minlength=classes)[:classes] + np.bincount(predicted, minlength=classes)[:classes]
+    return float((2 * hits / np.maximum(both, 1)).mean())
+
+
 def measure(scores: Tensor, labels: list[int], verbalizer: Verbalizer | None = None) -> Metrics:
     """Accuracy, macro F1 and mean cross-entropy.
 
@@ -203,8 +223,6 @@ def measure(scores: Tensor, labels: list[int], verbalizer: Verbalizer | None = N
         >>> measure(torch.tensor([[2.0, 0.0], [0.0, 2.0]]), [0, 1])["accuracy"]
         1.0
     """
-    from sklearn.metrics import f1_score
-
     choice = scores if verbalizer is None else verbalizer.for_choice(scores)
     loss = scores if verbalizer is None else verbalizer.for_loss(scores)
     classes = scores.shape[1] if verbalizer is None else verbalizer.classes
@@ -212,6 +230,6 @@ def measure(scores: Tensor, labels: list[int], verbalizer: Verbalizer | None = N
     truth = np.asarray(labels)
     return Metrics(
         accuracy=float((predicted == truth).mean()),
-        macro_f1=float(f1_score(truth, predicted, average="macro", labels=range(classes), zero_division=0)),
+        macro_f1=macro_f1(truth, predicted, classes),
         loss=float(F.cross_entropy(loss, torch.tensor(labels))),
     )

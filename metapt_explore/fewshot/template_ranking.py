@@ -16,7 +16,7 @@ import torch
 
 from metapt_explore.config import LabelsConfig
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.scoring import LabelledTexts
+from metapt_explore.fewshot.scoring import LabelledTexts, macro_f1
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.scoring import zero_shot
 from metapt_explore.texts.rows import TextInput
@@ -171,11 +171,9 @@ def _measured(
 
 
 def _scores(predicted: np.ndarray, truth: np.ndarray, losses: np.ndarray, *, classes: int) -> dict[str, float]:
-    from sklearn.metrics import f1_score
-
     return {
         "accuracy": float((predicted == truth).mean()),
-        "macro_f1": float(f1_score(truth, predicted, average="macro", labels=range(classes), zero_division=0)),
+        "macro_f1": macro_f1(truth, predicted, classes),
         "loss": float(losses.mean()),
         "commonest": float(np.bincount(predicted).max() / len(predicted)),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -136,7 +137,7 @@ def add_tests(document: Document, asked: list[StudyQuestion], comparisons: list[
         "Intervals in colour do not reach 0, grey ones do."
         + (f" Of {len(asked)} comparisons the first two and the clearest of the others." if len(asked) > DRAWN else "")
     )
-    document.add(Figure("differences", figures.difference_forest(panels), caption))
+    document.add(Figure("differences", partial(figures.difference_forest, panels), caption))
     for question, answer in zip(asked, comparisons, strict=True):
         if question.primary:
             document.add(Heading(f"{question.method} against {question.baseline}, task by task", 3))

@@ -11,7 +11,7 @@ import base64
 import functools
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,17 +65,22 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """An SVG picture.
+    """An SVG picture, drawn when it is first looked at: Markdown alone needs none.
 
     Attributes:
         name: Its file's name, without extension.
-        svg: The picture.
+        draw: Draws it.
         caption: What it shows and how to read it.
     """
 
     name: str
-    svg: str
+    draw: Callable[[], str]
     caption: str
+
+    @functools.cached_property
+    def svg(self) -> str:
+        """The picture."""
+        return self.draw()
 
 
 @dataclass(frozen=True)
@@ -239,9 +244,9 @@ def _html(block: Block) -> str:
         case Table(rows, caption):
             below = f"<p class=caption>{_inline(caption)}</p>" if caption else ""
             return f"{_renderer().render(_markdown_table(rows))}{below}"
-        case Figure(_, svg, caption):
+        case Figure(_, _, caption):
             # As an image, nothing inside the picture can act on the page.
-            data = base64.b64encode(svg.encode()).decode()
+            data = base64.b64encode(block.svg.encode()).decode()
             alt = html.escape(_plain(caption), quote=True)
             return (
                 f'<figure><img alt="{alt}" src="data:image/svg+xml;base64,{data}">'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -165,7 +166,8 @@ def add_efficiency(document: Document, record: Record, methods: list[str]) -> No
         f"Left: these means; right: points ahead of {found.baseline}, seed by seed. Upright lines are 95 % intervals, "
         "a pair of seeds being the unit; points of one number stand side by side so that none hides another."
     )
-    document.add(Figure("efficiency", figures.label_efficiency(table, found.methods, found.baseline), caption))
+    drawn = partial(figures.label_efficiency, table, found.methods, found.baseline)
+    document.add(Figure("efficiency", drawn, caption))
     apart = difference_rows(table, found.baseline)
     if len(apart):
         text = f"Points ahead of {found.baseline}, paired by seeds, with 95 % intervals (not corrected)."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -46,7 +47,8 @@ def add_scores(document: Document, record: Record, methods: list[str]) -> None:
         + (f" {choice_sentence(record.study)}" if tuned else "")
     )
     document.add(Table(tables.score_table(results, methods), caption))
-    document.add(Figure("seeds", figures.seed_spread(results, methods), "Every score is a point; the bar is the mean."))
+    spread = partial(figures.seed_spread, results, methods)
+    document.add(Figure("seeds", spread, "Every score is a point; the bar is the mean."))
 
 
 def _is_tuned(record: Record) -> bool:
@@ -93,7 +95,7 @@ def add_steadiness(document: Document, record: Record, methods: list[str], *, co
         study_methods = [name for name in methods if name in record.methods]
         if len(study_methods) < len(methods):
             caption += " Baselines are in the table of scores."
-        document.add(Figure("pairs", figures.paired_means(record.results, study_methods), caption))
+        document.add(Figure("pairs", partial(figures.paired_means, record.results, study_methods), caption))
     replaced = [name for names in joined.stands_for.values() for name in names]
     methods = [*joined.stands_for, *(method for method in methods if method not in replaced)]
     methods = [method for method in methods if method in set(joined.results["method"])]
@@ -166,7 +168,7 @@ def add_starts(document: Document, record: Record, methods: list[str], *, asked:
     chosen_on_dev = methods_chosen_on_dev(record.study)
     if record.curves.get("test_accuracy", pd.Series(dtype=float)).notna().any():
         drawn = [method for method in methods if method in set(record.curves.dropna(subset="test_accuracy")["method"])]
-        picture = figures.tuning_curves(record.curves, drawn)
+        picture = partial(figures.tuning_curves, record.curves, drawn)
         rows, halved = (record.study["evaluation"].get(key) for key in ("curve_rows", "halving_steps"))
         rate = "the rate that dev chose" if chosen_on_dev else "one learning rate"
         text = (

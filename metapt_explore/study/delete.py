@@ -7,7 +7,7 @@ import shutil
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metapt_explore.errors import UserError
 from metapt_explore.storage.workspace import Workspace
@@ -24,15 +24,19 @@ class Deleted:
         artifacts: Ids of artifacts that are removed.
         shared: Ids of those that stay, because other studies use them.
         bytes: Size of what is removed.
+        why: Why those stay.
     """
 
     artifacts: tuple[str, ...]
     shared: tuple[str, ...]
     bytes: int
+    why: str = "other studies use them"
 
     def __str__(self) -> str:
-        stay = f" {len(self.shared)} stay: other studies use them." if self.shared else ""
-        return f"{len(self.artifacts)} artifacts, {self.bytes / 2**20:,.0f} MiB.{stay}"
+        count = len(self.artifacts)
+        goes = f"{count} artifact{'s' * (count != 1)}, {self.bytes / 2**20:,.1f} MiB" if count else "no artifact"
+        stay = f" ({len(self.shared)} stay: {self.why})" if self.shared else ""
+        return f"{goes}{stay}."
 
 
 def what_goes(workspace: Workspace, name: str, *, keep_artifacts: bool = False) -> Deleted:
@@ -57,7 +61,8 @@ def what_goes(workspace: Workspace, name: str, *, keep_artifacts: bool = False) 
     used = _family(workspace, used)
     gone = set() if keep_artifacts else with_own - used
     size = sum(_size(workspace, each) for each in gone)
-    return Deleted(tuple(sorted(gone)), tuple(sorted(with_own - gone)), size)
+    deleted = Deleted(tuple(sorted(gone)), tuple(sorted(with_own - gone)), size)
+    return replace(deleted, why="a job of another study runs") if keep_artifacts else deleted
 
 
 def delete_study(workspace: Workspace, name: str, *, keep_artifacts: bool = False) -> Deleted:

@@ -12,15 +12,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from metapt_explore.config import Columns, LabelsConfig
 from metapt_explore.config.label_values import class_of_values
-from metapt_explore.seeds import stream
+from metapt_explore.seeds import derived_seed, stream
 from metapt_explore.texts.decontaminate import decontaminate_rows, is_telling
 from metapt_explore.texts.messages import shown
 from metapt_explore.texts.normalise import comparison_key, normalise
-from metapt_explore.texts.rows import TextInput, cell_text, duplicate_key, written_out
+from metapt_explore.texts.rows import TextInput, cell_text, written_out
 
 #: Share of a class's texts that is set aside; up to half where shots and test rows need it.
 SHARE = 0.4
@@ -30,6 +28,8 @@ FEW_TEST_ROWS = 100
 PROPOSED_SHOTS = (16, 8, 4, 2, 1)
 #: Overlap of word triples from which a text is a near copy (`texts.near_duplicate`).
 NEAR = 0.7
+#: Rows of a class that are compared at once while test rows are looked for.
+CHECKED = 500
 
 Table = Mapping[str, Sequence[Any]]
 
@@ -160,7 +160,10 @@ class OwnTask:
         ]
         left_out = len(self.copies) + self.repeated
         if left_out:
-            said.append(f"{left_out:,} {'copies are' if left_out > 1 else 'copy is'} left out of both.")
+            what = "copy" if left_out == 1 else "copies"
+            if self.columns.text_pair:
+                what = f"row{'s' * (left_out > 1)} with a text of a set-aside pair, or {what}"
+            said.append(f"Left out of both: {left_out:,} {what}.")
         if len(self.test) < FEW_TEST_ROWS:
             points = round(196 * math.sqrt(0.25 / len(self.test)))
             said.append(
@@ -214,7 +217,8 @@ def plan_own_task(
     texts = _texts(table, columns)
     values = [cell_text(cell) for cell in table[columns.label]]
     classes = class_of_values(labels.labels, set(values))
-    candidates = _candidates(texts, [classes.get(value, "") for value in values])
+    keys = [[comparison_key(part) for part in ([text] if isinstance(text, str) else text)] for text in texts]
+    candidates = _candidates(keys, [classes.get(value, "") for value in values])
     of_class: dict[str, list[int]] = {each: [] for each in labels.labels}
     for row, each in candidates.items():
         of_class[each].append(row)
@@ -223,18 +227,17 @@ def plan_own_task(
     wanted: dict[str, int] = {}
     for each, rows in of_class.items():
         drawn, wanted[each] = sizes.of_class(len(rows), len(of_class))
-        order = stream(0, "own task", labels.labels[each].value).permutation(len(rows))
-        ordered = [rows[place] for place in order]
+        ordered = _in_order(rows, keys, labels.labels[each].value)
         drawn_from += ordered[:drawn]
         behind[each] = ordered[drawn:]
-    near_drawn = _near(texts, drawn_from)
+    held_out = _held_out(texts, drawn_from)
     test: list[int] = []
     for each, rows in behind.items():
-        test += [row for row in rows if not near_drawn[row]][: wanted[each]]
+        test += _unlike(texts, rows, held_out, wanted[each])
+    near = ~decontaminate_rows(texts, [*held_out, *_held_out(texts, test)], NEAR).kept
     aside = {*drawn_from, *test}
-    near = near_drawn | _near(texts, test)
     rest = [row for row in range(len(texts)) if row not in aside and not near[row]]
-    filled = [duplicate_key(texts[row]) for row in rest if not _is_blank(texts[row])]
+    filled = [tuple(sorted(keys[row])) for row in rest if all(keys[row])]
     return OwnTask(
         name=name,
         title=title,
@@ -259,28 +262,52 @@ def _texts(table: Table, columns: Columns) -> list[TextInput]:
     return list(zip(first, (cell_text(cell) for cell in table[columns.text_pair]), strict=True))
 
 
-def _is_blank(text: TextInput) -> bool:
-    return not all(part.strip() for part in ([text] if isinstance(text, str) else text))
+def _candidates(keys: Sequence[Sequence[str]], classes: Sequence[str]) -> dict[int, str]:
+    """Row to class of the first of equal texts, without those on whose class the rows disagree.
 
-
-def _candidates(texts: Sequence[TextInput], classes: Sequence[str]) -> dict[int, str]:
-    """Row to class of the first of equal texts, without those on whose class the rows disagree."""
-    seen: dict[str, set[str]] = {}
-    keys = [["\n".join(map(comparison_key, [t] if isinstance(t, str) else t)), duplicate_key(t)] for t in texts]
-    for (ordered, _), name in zip(keys, classes, strict=True):
+    Args:
+        keys: What equal texts have in common; of a pair one for each, blank for a blank one.
+        classes: Class of each row; "" for none.
+    """
+    seen: dict[tuple[str, ...], set[str]] = {}
+    # A pair in the other order is a copy, but may well have another class.
+    for key, name in zip(map(tuple, keys), classes, strict=True):
         if name:
-            seen.setdefault(ordered, set()).add(name)
-    first: dict[str, int] = {}
-    for row, ((ordered, key), name) in enumerate(zip(keys, classes, strict=True)):
-        if name and key and not _is_blank(texts[row]) and len(seen[ordered]) == 1:
-            first.setdefault(key, row)
+            seen.setdefault(key, set()).add(name)
+    first: dict[tuple[str, ...], int] = {}
+    for row, (key, name) in enumerate(zip(map(tuple, keys), classes, strict=True)):
+        if name and all(key) and len(seen[key]) == 1:
+            first.setdefault(tuple(sorted(key)), row)
     return {row: classes[row] for row in first.values()}
 
 
-def _near(texts: list[TextInput], rows: Sequence[int]) -> np.ndarray:
-    """Which texts equal or nearly equal one of some rows: mask of shape ``[texts]``."""
-    held_out = written_out([texts[row] for row in rows])
-    # As studies do: a text of a pair that is long enough to be known again gives half of the row away.
+def _in_order(rows: Sequence[int], keys: Sequence[Sequence[str]], value: str) -> list[int]:
+    """A class's rows in a fixed random order; pairs with one first text stay together, in one place.
+
+    Whoever has the text of a set-aside pair goes neither way, so few texts must be touched.
+    """
+    if len(keys[rows[0]] if rows else ()) < 2:
+        return [rows[place] for place in stream(0, "own task", value).permutation(len(rows))]
+    firsts = {key[0]: derived_seed(0, "own task", key[0]) for key in (keys[row] for row in rows)}
+    return sorted(rows, key=lambda row: (firsts[keys[row][0]], row))
+
+
+def _held_out(texts: Sequence[TextInput], rows: Sequence[int]) -> list[str]:
+    """What texts are compared with so that they repeat none of some rows; of pairs as studies do it.
+
+    A text of a pair that is long enough to be known again gives half of the row away.
+    """
     parts = [part for row in rows if not isinstance(texts[row], str) for part in texts[row]]
-    held_out += [part for part in parts if is_telling(normalise(part))]
-    return ~decontaminate_rows(texts, held_out, NEAR).kept
+    return [*written_out([texts[row] for row in rows]), *(part for part in parts if is_telling(normalise(part)))]
+
+
+def _unlike(texts: Sequence[TextInput], rows: Sequence[int], held_out: list[str], wanted: int) -> list[int]:
+    """The first so many rows that equal or nearly equal nothing held out."""
+    chosen: list[int] = []
+    for start in range(0, len(rows), CHECKED):
+        if len(chosen) >= wanted:
+            break
+        some = list(rows[start : start + CHECKED])
+        kept = decontaminate_rows([texts[row] for row in some], held_out, NEAR).kept
+        chosen += [row for row, is_kept in zip(some, kept, strict=True) if is_kept]
+    return chosen[:wanted]

@@ -188,7 +188,8 @@ def _first_rate(study: StudyPipeline, init_seeds: Sequence[int], works: Mapping[
             planned = sum(works[key] for key in in_both)
             return sum(seconds_of(counted[key], speed) for key in in_both) / planned if planned else None
         model = study.config.model
-        return rough_seconds_a_token(model_folder(model.name, model.revision), study.model.device)
+        folder = model_folder(model.name, model.revision)
+        return rough_seconds_a_token(folder, study.model.device, str(study.model.identity["dtype"]))
     except UserError:
         return None
 

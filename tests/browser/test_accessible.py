@@ -17,7 +17,7 @@ from waiting import LIMIT
 pytestmark = pytest.mark.browser
 pytest.importorskip("axe_playwright_python", reason="axe-core is not installed (`pip install -e .[dev]`)")
 
-TITLES = ("Start", "Texts", "Clusters", "Pre-training", "Few-shot", "Compare", "Prompt lens", "Export")
+TITLES = ("Start", "Texts", "Clusters", "Pre-training", "Few-shot", "Compare", "Errors", "Prompt lens", "Export")
 #: What Streamlit itself gets wrong, by axe's rule and a part of the element's HTML: (rule, HTML, reason).
 STREAMLITS_OWN: tuple[tuple[str, str, str], ...] = ()
 #: Of a page's address Streamlit's frontend asks for the server's health below the page first, then at the root.
@@ -47,14 +47,18 @@ PALE = """() => {
         .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
         return 0.2126 * r + 0.7152 * g + 0.0722 * b };
     const page = light(getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor);
-    const ratio = e => { const own = light(getComputedStyle(e).fill);
-        return (Math.max(own, page) + 0.05) / (Math.min(own, page) + 0.05) };
+    const behind = e => { const plate = e.closest('.annotation')?.querySelector('rect.bg');
+        const style = plate && getComputedStyle(plate);
+        return style && parseFloat(style.fillOpacity) > 0.5 ? light(style.fill) : page };
+    const ratio = e => { const own = light(getComputedStyle(e).fill), back = behind(e);
+        return (Math.max(own, back) + 0.05) / (Math.min(own, back) + 0.05) };
     return [...document.querySelectorAll('.js-plotly-plot text')]
         .filter(e => !e.closest('.heatmap-label') && e.textContent && ratio(e) < 4.5)
         .map(e => `${e.textContent}: ${ratio(e).toFixed(1)}`) }"""
-#: Whether what has the focus shows it.
+#: Whether what has the focus shows it; past the last control of a page nothing has it.
 SEEN = """() => { const style = getComputedStyle(document.activeElement);
-    return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1 }"""
+    return document.activeElement === document.body
+        || style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1 }"""
 
 
 def findings(page: Any, *rules: str) -> list[str]:

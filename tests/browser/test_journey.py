@@ -90,11 +90,15 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
         page.get_by_role("button", name="Choose texts").click()
         expect(page.get_by_role("heading", name="Texts", exact=True)).to_be_visible()
         page.locator("input[type=file]").set_input_files(str(world / "texts.csv"))
+        # The task and the way of the study that this journey is about, in place of what is proposed.
+        page.get_by_text("Compare on my own labels", exact=True).click()
+        page.get_by_text("the labels, inside each cluster", exact=True).click()
         clusters = page.get_by_role("spinbutton", name="Clusters", exact=True)
         clusters.fill("4")
         clusters.press("Enter")
         page.get_by_label("How a text is read").fill("{text} Sentiment :")
         page.get_by_label("How a text is read").press("Control+Enter")
+        page.get_by_text("Other tasks, other numbers of examples", exact=False).click()
         tasks = page.get_by_role("combobox", name="Downstream tasks")
         page.locator(".stMultiSelect", has=tasks).get_by_role("button", name="Clear all").click()
         tasks.fill(str(world / "mood.yaml"))
@@ -110,7 +114,7 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
         page.get_by_text("a statement", exact=True).click()
         page.get_by_role("button", name="Create it and cluster the texts").click()
 
-        expect(page.get_by_role("heading", name="What clusters are about")).to_be_visible(timeout=1000 * LIMIT)
+        expect(page.get_by_role("tab", name="Comparison")).to_be_visible(timeout=1000 * LIMIT)
         study = Workspace(tmp_path / "workspace").study_names()[0]
         lasso_all(page)
         page.get_by_role("tab", name="Edit").click()
@@ -123,7 +127,7 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
         expect(page.get_by_text("an edit that is not saved")).to_be_visible()
         page.get_by_role("button", name="Save as a new clustering").click()
         expect(page.get_by_text("kmeans by hand").first).to_be_visible()
-        expect(page.get_by_role("heading", name="What clusters are about")).to_be_visible(timeout=1000 * LIMIT)
+        expect(page.get_by_role("tab", name="Comparison")).to_be_visible(timeout=1000 * LIMIT)
 
         open_page(page, "Pre-training")
         page.get_by_role("button", name="Pre-train and compare").click()

@@ -33,7 +33,7 @@ def test_a_running_job_stands_on_other_pages_with_its_percent_and_time(
     (bar,) = at.get("progress")
     assert bar.proto.value == 25
     text = bar.proto.text.replace("\\", "")
-    assert text == "demo: 25% of the study, about 1 min 15 s left (prompt of MetaPT)"
+    assert text == "demo: 25 % of the study, about 1 min 15 s left (prompt of MetaPT)"
     assert "See it" in [link.proto.label for link in at.get("page_link")]
     assert len(show(demo.folder, "start").get("progress")) == 1, "the Start page shows the job itself"
 
@@ -44,6 +44,7 @@ def test_too_little_memory_is_mended_by_a_button(
 ) -> None:
     monkeypatch.setattr(queue, "ensure_workers", lambda workspace: 0)
     fail(demo, KILLED)
+    listed = demo.index(handmade.NAME)
     at = show(demo.folder, page)
     assert f"The job failed: {KILLED}" in said(at, "error")
     at.button(key=f"{'banner' if page == 'texts' else 'panel'}_less_memory").click().run()
@@ -51,6 +52,7 @@ def test_too_little_memory_is_mended_by_a_button(
     ((name, request),) = queue.requests(demo)
     assert (name, request["until"]) == (handmade.NAME, "prompts"), "as much as was asked for"
     assert demo.study_config(handmade.NAME).model.text_state_gib == 1.0
+    assert demo.index(handmade.NAME) == listed
     assert not at.toast, "the page itself changed the study"
 
 
@@ -81,3 +83,11 @@ def test_what_happened_elsewhere_is_told_once(show: Open, demo: Workspace, runni
     assert said(at, "toast") == "'demo' was changed elsewhere; the page shows it now."
     at.run()
     assert not at.toast and not at.exception
+
+
+def test_a_button_that_could_not_do_its_work_says_why(show: Open, demo: Workspace, running: Any) -> None:
+    fail(demo, "no label")
+    at = show(demo.folder, "export")
+    running(demo, "demo", 2)  # meanwhile a terminal has begun
+    at.button(key="banner_resume").click().run()
+    assert "A job of the study 'demo' runs or waits" in said(at, "error") and not at.exception

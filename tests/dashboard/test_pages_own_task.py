@@ -58,3 +58,38 @@ def test_another_template_is_used_by_the_task_and_in_pretraining(
     assert now != before and Path(now).parent == Path(before).parent and Path(before).exists()
     assert load_task(now).template == study.auxiliary_tasks.template == "{text}\nIt is about:"
     assert load_task(now).splits == load_task(before).splits
+
+
+def test_a_file_of_pairs_becomes_a_study_on_its_own_labels(
+    show: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(queue, "enqueue", lambda workspace, study, until: asked.append(study) or True)
+    file = tmp_path / "nli.csv"
+    rows = [
+        f"the {place} {n} runs past mill {n * 3},{what} number {m},{label}"
+        for n in range(40)
+        for place, what in (("river", "it is wet"), ("road", "it is paved"))
+        for m, label in enumerate(("entailment", "neutral", "contradiction"))
+    ]
+    file.write_text("\n".join(["premise,hypothesis,label", *rows]) + "\n", encoding="utf-8")
+    at = show(tmp_path / "workspace", "texts")
+    at.text_input(key="new_path").set_value(str(file)).run()
+    assert not at.exception and not at.error
+    assert (at.selectbox(key=f"t{file}").value, at.selectbox(key=f"text_pair{file}").value) == ("premise", "hypothesis")
+    assert any("set aside for the comparison" in info.value for info in at.info)
+    at.button(key="create").click().run()
+    assert not at.exception and not at.error
+    (study,) = asked
+    words = {name: label.word for name, label in study.auxiliary_tasks.labels.items()}
+    assert words == {"entailment": "Yes", "neutral": "Maybe", "contradiction": "No"}
+    own = load_task(study.evaluation.tasks[0])
+    assert own.pairs and own.template == study.auxiliary_tasks.template and own.labels == study.auxiliary_tasks.labels
+    assert own.splits is not None and study.texts.file is not None
+    left = Path(study.texts.file).read_text(encoding="utf-8")
+    aside = [
+        line
+        for part in (own.splits.train, own.splits.test)
+        for line in Path(str(part.file)).read_text(encoding="utf-8").splitlines()
+    ]
+    assert len(aside) >= 3 * 3 * study.evaluation.shots and not any(line in left for line in aside)

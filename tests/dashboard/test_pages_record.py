@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import call
 from looking import charts, metrics, said, tab
 from streamlit.testing.v1 import AppTest
 
+from metapt_explore.cli import app
 from metapt_explore.reporting import published
 from metapt_explore.storage.workspace import Workspace
 
@@ -68,3 +70,10 @@ def test_a_damaged_record_is_explained(show: Open, opened: Workspace) -> None:
     for page in ("start", "compare", "clusters"):
         at = show(opened.folder, page, "record:look")
         assert not at.exception and "is damaged" in said(at, "error"), page
+
+
+def test_metapt_app_opens_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "open_dashboard", lambda *_, **__: 0)
+    folder = tmp_path / "workspace"
+    codes = [call(monkeypatch, "app", "--workspace", folder, "--record", source) for source in (LOOK, tmp_path)]
+    assert codes == [0, 2] and published.record_names(Workspace(folder)) == ["record:look"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -13,7 +15,7 @@ from tuned import LABELS, run
 
 from metapt_explore.config import EvaluationConfig
 from metapt_explore.fewshot.samples import balanced_part
-from metapt_explore.fewshot.scoring import measure
+from metapt_explore.fewshot.scoring import macro_f1, measure
 from metapt_explore.fewshot.selection import choose, soups
 from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.models.causal import CausalBackbone
@@ -220,3 +222,15 @@ def test_scores_by_hand() -> None:
     # Class 0: precision 2/3, recall 1; class 1: precision 1, recall 1/2.
     assert found["macro_f1"] == pytest.approx((0.8 + 2 / 3) / 2)
     assert found["loss"] == pytest.approx(float(F.cross_entropy(scores, torch.tensor([0, 1, 1, 0]))))
+
+
+def test_macro_f1_is_scikit_learns_to_the_last_bit() -> None:
+    """With classes that are not there, are never predicted, and predictions that are no class."""
+    from sklearn.metrics import f1_score
+
+    rng = np.random.default_rng(0)
+    for classes, rows, spare in itertools.product((2, 3, 6), (1, 7, 60), (0, 2)):
+        for _ in range(5):
+            truth, predicted = rng.integers(0, classes, rows), rng.integers(0, classes + spare, rows)
+            expected = f1_score(truth, predicted, average="macro", labels=range(classes), zero_division=0)
+            assert macro_f1(truth, predicted, classes) == expected

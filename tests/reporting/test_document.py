@@ -16,7 +16,7 @@ def document() -> Document:
     made.add(
         Heading("Part"), Paragraph("**bold** and `x < y`"), Bullets(["one", "two"]), Table(ROWS, "How to read it.")
     )
-    made.add(Figure("points", "<svg><script>alert(1)</script></svg>", "A picture"), Code("metapt run x.yaml"))
+    made.add(Figure("points", lambda: "<svg><script>alert(1)</script></svg>", "A picture"), Code("metapt run x.yaml"))
     return made
 
 

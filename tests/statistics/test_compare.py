@@ -175,7 +175,7 @@ def test_what_would_settle_it_counts_what_is_there() -> None:
 def test_points_in_words() -> None:
     assert [points(share) for share in (0.01, -0.01, 0.023, 0.0, 0.0004)] == [
         "1 point",
-        "-1 point",
+        "−1 point",
         "2.3 points",
         "0 points",
         "0.04 points",

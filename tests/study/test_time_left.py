@@ -80,10 +80,12 @@ def test_measurements_are_of_one_model_with_one_set_of_settings(tmp_path: Path) 
 
 
 def test_a_rough_speed_goes_by_the_size_of_the_model(world: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(speeds, "_operations_a_second", lambda device: 1e9)
-    monkeypatch.setattr(speeds, "_header", lambda file: {"a": ("F32", (1000, 50)), "b": ("F32", (50,))})
-    assert rough_seconds_a_token(world / "lm", "cpu") == pytest.approx(2 * 50_050 / 0.5e9)
-    assert rough_seconds_a_token(tmp_path, "cpu") is None
+    monkeypatch.setattr(speeds, "_operations_a_second", lambda device, dtype: 1e9)
+    monkeypatch.setattr(
+        speeds, "_header", lambda file: {"a": ("F32", (1000, 50)), "b": ("F32", (50,)), "embed": ("F32", (9,))}
+    )
+    assert rough_seconds_a_token(world / "lm", "cpu", "float32") == pytest.approx(2 * 50_050 / 0.5e9)
+    assert rough_seconds_a_token(tmp_path, "cpu", "float32") is None
 
 
 def test_the_planned_time_is_corrected_by_what_has_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from metapt_explore.dashboard.parts import job, job_mending, messages, shared, start_study, study_choice
 from metapt_explore.jobs import queue
+from metapt_explore.statistics.numbers import percent
 from metapt_explore.storage.workspace import Workspace
 
 #: Pages that show the chosen study's job themselves.
@@ -60,6 +61,8 @@ def _draw(workspace: Workspace, page: str) -> None:
         _running(workspace, name)
     if len(running) > MOST_JOBS:
         st.caption(f"{len(running) - MOST_JOBS} more jobs run or wait; the Start page lists them.")
+    if page != "start" and (why := st.session_state.get("start_error")):  # the Start page says it beside its buttons
+        st.error(messages.plain(why))
     if chosen in study_choice.study_names(workspace) and not own_panel:  # a published record has no job
         _failed(workspace, chosen)
 
@@ -73,7 +76,7 @@ def _running(workspace: Workspace, name: str) -> None:
         else:
             stage = state.get("stage") or "getting ready"
             share = job.progress_of(state)
-            text = f"{name}: {share:.0%} of {job.asked_of(state)}, {job.left_of(state)} ({stage})"
+            text = f"{name}: {percent(share, 0)} of {job.asked_of(state)}, {job.left_of(state)} ({stage})"
             st.progress(share, text=messages.plain(text))
         st.page_link(shared.page_file("pretraining"), label="See it", query_params={"study": name})
 
@@ -84,7 +87,9 @@ def _failed(workspace: Workspace, name: str) -> None:
     if state["status"] == "failed":
         st.error(messages.plain(job.failure_sentence(state)))
     elif state["status"] == "stopped":
-        st.warning(f"Interrupted at {job.progress_of(state):.0%}: its process is gone. What was computed is kept.")
+        st.warning(
+            f"Interrupted at {percent(job.progress_of(state), 0)}: its process is gone. What was computed is kept."
+        )
     else:
         return
     with st.container(horizontal=True, key="banner_mends"):

@@ -57,12 +57,14 @@ def _task(workspace: Workspace, config: StudyConfig, source: str, task: TaskConf
         st.code(_written(task.template, {each: label.words for each, label in task.labels.items()}), language=None)
         return
     readable = [record for record in ranking if record["reason"] is None]
-    chosen = st.selectbox(
-        "Begin with",
-        [NOW, *(record["rank"] for record in readable)],
-        format_func=lambda rank: rank if rank == NOW else f"number {rank} of the ranking",
-        key=f"reading_{task.name}",
-    )
+    chosen: Any = NOW
+    if readable:
+        chosen = st.selectbox(
+            "Begin with",
+            [NOW, *(record["rank"] for record in readable)],
+            format_func=lambda rank: rank if rank == NOW else f"number {rank} of the ranking",
+            key=f"reading_{task.name}",
+        )
     record: dict[str, Any] = next((each for each in readable if each["rank"] == chosen), {})
     template = str(record.get("template", task.template))
     own = {each: label.words for each, label in task.labels.items()}

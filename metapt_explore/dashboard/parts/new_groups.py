@@ -152,17 +152,17 @@ def _number(look: QuickLook, best: TaskCount | None, basis: object) -> int:
     """How many clusters; the number that is recommended until another is chosen."""
     most = max((count.n_clusters for count in look.counts(min_size=1, min_per_label=1)), default=2)
     shared.suggest("new_clusters", best.n_clusters if best else min(USUAL_CLUSTERS, most), basis)
-    advice = f" ({best.n_clusters} are recommended)" if best else ""
-    return int(
-        st.number_input(
-            f"Clusters{advice}",
-            2,
-            200,
-            key="new_clusters",
-            help="Recommended are the fewest that give nearly as many usable tasks, with nearly as many texts in them, "
-            "as any number does.",
-        )
+    number = st.number_input(
+        "Clusters",
+        2,
+        200,
+        key="new_clusters",
+        help="Recommended are the fewest that give nearly as many usable tasks, with nearly as many texts in them, "
+        "as any number does.",
     )
+    if best is not None and number != best.n_clusters:
+        st.caption(f"{best.n_clusters} are recommended.")
+    return int(number)
 
 
 def _bounds(bounds: Bounds, basis: object) -> Bounds:

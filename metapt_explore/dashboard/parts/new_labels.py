@@ -91,7 +91,7 @@ def _labels(table: dict[str, list[Any]], columns: Columns) -> tuple[dict[str, di
         )
         guessed = guess_labels(["negative", "positive"])
     else:
-        guessed = guess_labels(table[columns.label])
+        guessed = guess_labels(table[columns.label], columns)
         st.caption("A class for each value of the label column; the word is what the model says for it. Correct both.")
     wanted = {label["value"].strip() for label in list(guessed.values())[:MOST_CLASSES]}
     examples = {} if columns.label is None else _examples(table, columns, wanted)

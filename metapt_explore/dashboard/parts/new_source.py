@@ -162,20 +162,25 @@ def _prepared(workspace: str, source: str, stamp: float, encoding: str) -> Prepa
 
 
 def choose_columns(table: dict[str, list[Any]], source: SourceConfig) -> Columns:
-    """Columns of text, label and group: guessed, and corrected by the user."""
+    """Columns of text (or the two texts of pairs), label and group: guessed, and corrected by the user."""
     guessed = guess_columns(table)
     names = list(table)
-    left, middle, right = st.columns(3)
+    first, second, third, fourth = st.columns(4)
     key = source.name
-    text = left.selectbox("Text", names, index=names.index(guessed.text) if guessed.text in names else 0, key=f"t{key}")
+    text = first.selectbox(
+        "Text", names, index=names.index(guessed.text) if guessed.text in names else 0, key=f"t{key}"
+    )
     optional = [NONE, *names]
+    # Pairs without labels are read as single texts unless the user says so: labels are what is asked of a pair.
+    pair = guessed.text_pair if guessed.label else None
     picked = {
         role: box.selectbox(
             label, optional, index=optional.index(value) if value in optional else 0, key=f"{role}{key}", help=helps
         )
         for role, box, label, value, helps in (
-            ("label", middle, "Label", guessed.label, "What auxiliary tasks tell apart, for example good and bad."),
-            ("group", right, "Group", guessed.group, "Known groups (a department, a source): a control for clusters."),
+            ("text_pair", second, "Second text", pair, "Of pairs: the hypothesis to a premise, a passage's question."),
+            ("label", third, "Label", guessed.label, "What auxiliary tasks tell apart, for example good and bad."),
+            ("group", fourth, "Group", guessed.group, "Known groups (a department, a source): a control for clusters."),
         )
     }
     assert text is not None

@@ -10,6 +10,7 @@ import streamlit as st
 from metapt_explore.config import EXAMPLES, StudyConfig, load_study, load_task
 from metapt_explore.dashboard.parts import messages, shared
 from metapt_explore.errors import UserError
+from metapt_explore.jobs import changes
 from metapt_explore.jobs import state as jobs
 from metapt_explore.stages.registry import Until
 from metapt_explore.storage.study_files import find_replaced
@@ -107,6 +108,7 @@ def start_changed(
         init_seeds: Only these of its initialisation seeds; all when absent.
     """
     try:
+        changes.save_edited(workspace, config)  # what is computed stays on the study's list
         shared.ask(workspace, config, until, init_seeds=init_seeds)
     except (UserError, OSError) as error:
         st.session_state["start_error"] = str(error)
