@@ -142,6 +142,7 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
 
         open_page(page, "Compare")
         expect(page.get_by_text("Does MetaPT beat pooled pre-training?").first).to_be_visible()
+        page.get_by_role("tab", name="Questions").click()  # what stands behind a tab is made when it is opened
         expect(page.get_by_text("MetaPT kmeans by hand − PPT").first).to_be_attached()
         open_page(page, "Export")
         page.get_by_role("button", name="Export the prompt").click()
