@@ -104,7 +104,7 @@ def run(case: str, world: Path, workspace: Path, device: str) -> dict[str, Any]:
     if case == "learners":
         found["agreement"] = study.agreement().table("agreement")["cosine"].abs().mean()
         found["lens"] = study.lens().table("vectors")["norm_ratio"].mean()
-        found["probe"] = max(entry["accuracy"] for entry in study.rank_templates("mood").summary["ranking"])
+        found["probe"] = max(entry.get("accuracy", 0.0) for entry in study.rank_templates("mood").summary["ranking"])
         export_prompt(study.workspace, PromptChoice(study.config.name, "exact", "mood", 1), workspace / "away")
         classified = list(
             Classifier(workspace / "away", device=device, dtype="float32").classify(["the camera is bad", "so good"])
