@@ -6,4 +6,5 @@ It reads the workspace folder ``$METAPT_WORKSPACE``, else ``./workspace``, and l
 
 from metapt_explore.dashboard.frame import show
 
-show()
+if __name__ == "__main__":  # as Streamlit runs scripts; processes that it spawns import this file and open no page
+    show()

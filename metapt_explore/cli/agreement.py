@@ -12,7 +12,6 @@ from rich.table import Table
 
 from metapt_explore.cli.options import InitSeedOption, StudySource, WorkspaceOption
 from metapt_explore.progress.console import echo, escape, make_console, say
-from metapt_explore.statistics.numbers import number
 
 if TYPE_CHECKING:
     from metapt_explore.storage.artifact import Artifact
@@ -57,6 +56,8 @@ def print_agreement(artifact: Artifact, prompt: str, console: Console) -> None:
         prompt: Which prompt the gradients were taken at, in words.
         console: Where to.
     """
+    from metapt_explore.statistics.numbers import number
+
     tasks = artifact.summary["tasks"]
     rows = {(row["first"], row["second"]): row for row in artifact.table("agreement").to_dict(orient="records")}
     downstream = [task["name"] for task in tasks if task["kind"] == "downstream"]
@@ -88,6 +89,8 @@ def print_agreement(artifact: Artifact, prompt: str, console: Console) -> None:
 
 
 def _format_cosine(row: dict[Any, Any]) -> str:
+    from metapt_explore.statistics.numbers import number
+
     observed = f"({number(row['cosine'], sign=True)} ± {number(row['standard_error'])})"
     if math.isnan(row["corrected"]):
         return f"– {observed}"

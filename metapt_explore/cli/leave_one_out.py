@@ -11,7 +11,6 @@ from rich.table import Table
 
 from metapt_explore.cli.options import StudySource, WorkspaceOption
 from metapt_explore.progress.console import escape, make_console, say
-from metapt_explore.statistics.numbers import points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +62,7 @@ def leave_one_out(
 def print_help(table: pd.DataFrame, names: dict[int, str], method: str, *, console: Console) -> None:
     """Prints how much each cluster helps each task, in points of accuracy."""
     from metapt_explore.diagnostics.leave_one_out import format_help
+    from metapt_explore.statistics.numbers import points
 
     shown = Table(title=escape(f"{method}: accuracy with all clusters minus without this one, points"))
     shown.add_column("cluster")

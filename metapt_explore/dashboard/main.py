@@ -2,4 +2,5 @@
 
 from metapt_explore.dashboard.frame import show
 
-show()
+if __name__ == "__main__":  # as Streamlit runs scripts; whoever imports all modules opens no page
+    show()

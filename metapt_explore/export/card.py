@@ -47,7 +47,7 @@ def model_card(facts: PromptFacts, study: StudyConfig, *, with_adapter: bool) ->
         if tuned
         else "a start for few-shot prompt tuning, not tuned on any task"
     )
-    own = len(pretrained_at(study, study.method(made["method"]))) > 1
+    own = any(len(pretrained_at(study, method)) > 1 for method in study.methods if method.name == made["method"])
     matched = f" for {shots} example{'s' * (shots != 1)} a class" if own else ""
     lines = [
         f"# Soft prompt of {markdown(one_line(made['method']))} for {markdown(one_line(base))}",

@@ -109,8 +109,10 @@ def calibration(predictions: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
 
 
 def calibration_error(predictions: pd.DataFrame, bins: int = 10) -> float:
-    """Expected calibration error: mean gap between confidence and accuracy, weighted by decisions; 0 is perfect."""
+    """Expected calibration error: mean gap of confidence and accuracy, weighted by decisions; NaN without any."""
     table = calibration(predictions, bins)
+    if table.empty:  # every decision was for a word of no class
+        return float("nan")
     gaps = (table["confidence"] - table["accuracy"]).abs()
     return float((gaps * table["decisions"]).sum() / table["decisions"].sum())
 

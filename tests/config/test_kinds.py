@@ -76,7 +76,8 @@ def test_places_are_those_of_the_file() -> None:
         **clustering(algorithm="kmeans", n_clusters=1),
     )
     refused(
-        "unknown key 'clusterings.0.edits.0.intto'. Did you mean 'into'? Valid: exclude, into, merge, rename, split.",
+        "unknown key 'clusterings.0.edits.0.intto'. Did you mean 'into'? "
+        "Valid: exclude, gather, into, merge, rename, split.",
         **clustering(algorithm="edited", like="x", edits=[{"split": 1, "intto": 3}]),
     )
 

@@ -114,7 +114,9 @@ def test_few_examples_have_a_fixed_recipe_and_too_many_are_said(
 
 def test_a_file_that_is_too_small_is_said_before_anything_starts(show: Open, tmp_path: Path) -> None:
     file = tmp_path / "small.csv"
-    file.write_text("text,label\n" + "".join(f"a small number of texts {n},{'ab'[n % 2]}\n" for n in range(10)))
+    file.write_text(
+        "text,label\n" + "".join(f"a small number of texts {n},{'ab'[n % 2]}\n" for n in range(10)), encoding="utf-8"
+    )
     at = show(tmp_path / "workspace", "texts")
     at.text_input(key="new_path").set_value(str(file)).run()
     assert not at.exception and not at.error
