@@ -62,9 +62,10 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
         page.get_by_role("link", name="Start", exact=True).first.click()
         expect(page.get_by_text("finished").first).to_be_visible(timeout=1000 * LIMIT)
 
-        page.get_by_role("link", name="Few-shot", exact=True).first.click()
+        open_page(page, "Few-shot")
+        expect(page.get_by_text("this proves nothing").first).to_be_visible()
+        page.get_by_role("tab", name="Curves").click()
         page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")
-        expect(page.get_by_text("this proves nothing")).to_be_visible()
         page.get_by_role("link", name="Clusters", exact=True).first.click()
         page.wait_for_selector(".js-plotly-plot")
         assert page.get_by_text("Traceback").count() == 0
