@@ -30,8 +30,9 @@ HEIGHT = 420
 def _page(workspace: Workspace, name: str) -> None:
     config = shared.study_config(workspace, name)
     scored = {e["task"] for e in ordered_index(workspace, name) if e["kind"] in ("fewshot", "baseline")}
-    tasks = [task for task in dict.fromkeys(e["task"] for e in shared.entries(workspace, name, "split"))]
-    tasks = [task for task in tasks if task in scored]
+    tasks = [
+        task for task in dict.fromkeys(e["task"] for e in shared.entries(workspace, name, "split")) if task in scored
+    ]
     if not tasks:
         shared.ready(workspace, name, None, what="the first score")
         return
@@ -149,22 +150,24 @@ def _differ(found: RowComparison, rows: ScoredRows, method: str, against: str) -
 
 
 def _slices(own: dict[str, pd.DataFrame], rows: ScoredRows) -> None:
-    texts = rows.table["text"].astype(str)
-    if "text_pair" in rows.table:
-        texts = texts + " " + rows.table["text_pair"].astype(str)
+    # Where rows of other seeds are scored, each initialisation seed has rows of its own.
+    table = rows.all_rows.loc[sorted({row for of_method in own.values() for row in of_method["row"]})]
+    texts = table["text"].astype(str)
+    if "text_pair" in table:
+        texts = texts + " " + table["text_pair"].astype(str)
     ways = {
-        "by class": rows.table["label"].astype(str),
-        "by length": pd.Series(length_slices(texts.tolist()), index=rows.table.index),
+        "by class": table["label"].astype(str),
+        "by length": pd.Series(length_slices(texts.tolist()), index=table.index),
     }
     for title, parts in ways.items():
         tables = []
         for name, of_method in own.items():
-            table = by_slice(of_method, parts)
-            table["right"] = [
+            found = by_slice(of_method, parts)
+            found["right"] = [
                 f"{100 * a:.1f} ({100 * low:.1f} to {100 * high:.1f})"
-                for a, low, high in zip(table["accuracy"], table["low"], table["high"], strict=True)
+                for a, low, high in zip(found["accuracy"], found["low"], found["high"], strict=True)
             ]
-            tables.append(table.set_index("slice")[["rows", "right"]].rename(columns={"right": f"{name}, %"}))
+            tables.append(found.set_index("slice")[["rows", "right"]].rename(columns={"right": f"{name}, %"}))
         beside = pd.concat(tables, axis=1)
         beside = beside.loc[:, ~beside.columns.duplicated()].reset_index(names=title)
         drawing.show_table(beside, key=f"slices_{title}", hide_index=True)
