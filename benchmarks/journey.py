@@ -69,6 +69,7 @@ def measure(page: Any, file: Path, *, until: str, seconds: float) -> dict[str, f
     page.set_default_timeout(1000 * seconds)
     page.goto(f"http://127.0.0.1:{PORT}")
     page.get_by_role("button", name="Choose texts").click()
+    expect(page.get_by_role("heading", name="Texts", exact=True)).to_be_visible()  # Start has a file chooser, too
     chooser = page.locator("input[type=file]").first
     began = time.monotonic()
     chooser.set_input_files(str(file))
