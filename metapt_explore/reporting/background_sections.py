@@ -165,8 +165,13 @@ def _cut_texts(record: Record) -> list[Paragraph]:
     cuts = [CutShare(**facts["cut"]) for facts in (record.texts, *record.tasks) if facts.get("cut")]
     if not cuts:
         return []
-    text = f"The model reads {cuts[0].limit:,} tokens of a text (`model.max_text_tokens`). Longer, and cut: "
-    shares = [f"{tables.percent(cut.share)} % of {cut.of or 'the pre-training texts'}" for cut in cuts]
+    limit = next((cut.limit for cut in cuts if not cut.own), cuts[0].limit)
+    text = f"The model reads {limit:,} tokens of a text (`model.max_text_tokens`). Longer, and cut: "
+    shares = [
+        f"{tables.percent(cut.share)} % of {cut.of or 'the pre-training texts'}"
+        + (f" (read to {cut.limit:,} tokens)" if cut.own else "")
+        for cut in cuts
+    ]
     return [Paragraph(text + ", ".join(shares) + ".", note=any(cut.share > MANY for cut in cuts))]
 
 

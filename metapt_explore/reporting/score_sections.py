@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from metapt_explore.config.task_terms import format_shots
 from metapt_explore.errors import UserError
 from metapt_explore.plots.series import whole_units
 from metapt_explore.reporting import figures, tables
@@ -39,8 +40,7 @@ def add_scores(document: Document, record: Record, methods: list[str]) -> None:
     document.add(Heading("Scores"))
     rows = evaluation.get("scored_on", "test").replace("_", " ")
     tuned = _is_tuned(record)
-    shots = evaluation.get("shots", 16)
-    when = f"after tuning on {shots} example{'s' * (shots != 1)} a class" if tuned else "before any tuning"
+    when = f"after tuning on {format_shots(evaluation)}" if tuned else "before any tuning"
     caption = (
         f"Accuracy on {rows} in percent {when}, mean ± standard deviation over pairs of seeds (initialisation seed, "
         "data seed). The spread in the column *mean* is that of the mean over tasks."

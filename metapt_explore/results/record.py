@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from metapt_explore.config import StudyConfig, TaskConfig, load_task, to_yaml
+from metapt_explore.config import StudyConfig, TaskConfig, load_study_task, to_yaml
 from metapt_explore.config.reading import parse_yaml, read_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.overlaps import task_overlaps
@@ -257,7 +257,7 @@ def _tasks(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) ->
     for source in config.evaluation.tasks:
         # The file may be gone; its results are still here.
         with suppress(UserError):
-            loaded = load_task(source)
+            loaded = load_study_task(config.evaluation, source)
             known[loaded.name] = loaded
     records = []
     for entry in done:
@@ -274,6 +274,7 @@ def _tasks(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) ->
                 "words": {name: label.words for name, label in task.labels.items()} if task else {},
                 "classes": list(artifact.stage["config"]["labels"]),
                 "shots": artifact.stage["config"]["shots"],
+                **({"max_tokens": task.max_tokens} if task and task.max_tokens is not None else {}),
                 **{key: summary.get(key) for key in ("sizes", "warnings", "checksums")},
                 "samples": split_samples(artifact),
             }

@@ -142,22 +142,31 @@ def efficiency_table(workspace: Workspace, study: str) -> pd.DataFrame:
 
     Returns:
         The columns of `results_table`, ``shots``, and ``shared_rows``: the share of training rows that the few-shot
-        samples of two data seeds have in common at that number (mean over their pairs), where it is known.
+        samples of two data seeds have in common at that number (mean over their pairs), where it is known. Tasks
+        with `shots` of their own are left out: they are scored at one number only.
     """
     evaluation, index = workspace.study_config(study).evaluation, ordered_index(workspace, study)
-    frames = []
+    frames, own = [], _tasks_with_own_shots(workspace, index, evaluation.shots)
     for shots in (None, *evaluation.more_shots):
         kinds = ("fewshot", "baseline") if shots is None else OTHER_SHOTS
         scores = _results(
             workspace, study, [entry for entry in index if entry["kind"] in kinds and entry.get("shots") == shots]
         )
         if len(scores):
+            scores = scores[~scores["task"].isin(own)]
             shared = _shared_rows(workspace, index, shots)
             at = evaluation.shots if shots is None else shots
             frames.append(scores.assign(shots=at, shared_rows=scores["task"].map(shared).astype(float)))
     if not frames:
         return pd.DataFrame(columns=[*COLUMNS, "shots", "shared_rows"])
     return pd.concat(frames, ignore_index=True)
+
+
+def _tasks_with_own_shots(workspace: Workspace, index: list[IndexEntry], shots: int) -> set[str]:
+    """Tasks whose few-shot rows are not the study's number for each class."""
+    splits = [workspace.artifact(entry["id"]) for entry in index if entry["kind"] == "split"]
+    configs = [split.stage["config"] for split in splits if split.finished]
+    return {str(config["name"]) for config in configs if config.get("shots", shots) != shots}
 
 
 def _shared_rows(workspace: Workspace, index: list[IndexEntry], shots: int | None) -> dict[str, float]:

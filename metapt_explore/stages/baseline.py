@@ -14,9 +14,10 @@ from metapt_explore import hub
 from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
 from metapt_explore.config.baselines import SetFitBaseline
 from metapt_explore.config.label_values import words_key
+from metapt_explore.config.task_terms import study_of
 from metapt_explore.cost.baselines import ENCODER_TOKENS, baseline_tokens
 from metapt_explore.cost.count import Reckoning, Work
-from metapt_explore.stages.base import Needs, Pipeline, Stage, called_at, each_shots, listed_at, of_shots
+from metapt_explore.stages.base import Needs, Pipeline, Stage, called_at, each_shots, listed_at, of_shots, tasks_at
 from metapt_explore.stages.split import Split
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
@@ -57,7 +58,7 @@ class Baseline(Stage):
         """Every baseline on every task at every number of examples; those without initialisation once."""
         for shots in each_shots(pipeline):
             for baseline in pipeline.config.baselines:
-                for task in pipeline.tasks.values():
+                for task in tasks_at(pipeline, shots):
                     for init_seed in init_seeds if baseline.seeded else (None,):
                         yield cls(pipeline, baseline, task, init_seed, shots)
 
@@ -74,7 +75,12 @@ class Baseline(Stage):
     @property
     def at_shots(self) -> StudyConfig:
         """The study at its number of examples."""
-        return self.study.at_shots(self.shots)
+        return study_of(self.study, self.task, self.shots)
+
+    @property
+    def text_limit(self) -> int | None:
+        """The task's own, where it has one."""
+        return self.task.max_tokens
 
     @property
     def uses(self) -> Needs:
@@ -215,7 +221,7 @@ class Baseline(Stage):
         """See `Stage.work`."""
         if self.baseline.runs is None:
             return Work()
-        study = reckoning.at_size(self.shots, self.task.name)
+        study = reckoning.at_size(self.shots, self.task)
         by_model = self.baseline.runs == "model"
         tokens = baseline_tokens(
             study,
