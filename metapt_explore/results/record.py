@@ -25,6 +25,7 @@ from metapt_explore.results.clustering_quality import clustering_quality
 from metapt_explore.results.cut_texts import read_cut_texts
 from metapt_explore.results.looks import agreement_of, screenings_of
 from metapt_explore.results.made_rows import made_of_texts
+from metapt_explore.results.models_used import models_used
 from metapt_explore.results.tables import (
     curves_table,
     efficiency_table,
@@ -59,7 +60,7 @@ class Record:
         texts: How many pre-training texts were kept, what became of the others, and how many the model cuts (``cut``).
         tasks: Title, classes, sizes, checksums, warnings, facts about samples and how many texts are cut, for each
             downstream task.
-        manifest: Versions and hardware.
+        manifest: Code, versions and hardware of most scores, and the models that were used.
         cells: Scores that the study asks for.
         overlaps: Texts that tasks, or splits of a task, have in common, see `task_overlaps`.
         efficiency: Scores by the number of examples per class, where the study asks for more than one.
@@ -172,6 +173,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
     # Baselines without the language model count only if there are no other scores.
     manifests = [{**s["manifest"], "dtype": dtype} for s in stages if (dtype := s["inputs"].get("dtype"))]
     manifests = manifests or [stage["manifest"] for stage in stages]
+    models = models_used(config, [workspace.artifact(entry["id"]).stage for entry in done])
     cut = {share.of: share.as_dict() for share in read_cut_texts(workspace, config)}
     tasks = _tasks(workspace, config, done)
     return Record(
@@ -186,7 +188,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
         | ({"cut": cut[None]} if None in cut else {})
         | ({"made": made} if (made := made_of_texts(workspace, done)) else {}),
         tasks=[{**task, **({"cut": cut[task["name"]]} if task["name"] in cut else {})} for task in tasks],
-        manifest=_one_manifest(manifests),
+        manifest=_one_manifest(manifests) | ({"models": models} if models else {}),
         cells=asked_cells(config),
         overlaps=task_overlaps(
             {e["task"]: workspace.artifact(e["id"]).table("rows") for e in done if e["kind"] == "split"}
