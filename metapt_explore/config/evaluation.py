@@ -139,7 +139,10 @@ class EvaluationConfig(Strict):
         "can be better; a comparison that says otherwise is broken",
     )
     margin: float = Field(
-        0.02, gt=0, lt=1, description="the smallest difference in accuracy that matters; less is 'no difference'"
+        0.02, gt=0, lt=1, description="the smallest difference in the score that matters; less is 'no difference'"
+    )
+    metric: Literal["accuracy", "macro_f1"] = Field(
+        "accuracy", description="score that comparisons, intervals and verdicts are of; both are always shown"
     )
     test_rows: int | None = Field(
         400, ge=1, le=1_000_000_000, description="test rows, label-balanced as far as they go; all when absent"

@@ -83,14 +83,23 @@ def answers(record: Record) -> tuple[list[StudyQuestion], list[Comparison]]:
     """The questions that a study can answer so far, the primary one first, and what is found."""
     joined = over_seeds(record.results, record.study)
     finished = list(dict.fromkeys(joined.results["method"]))
-    asked = _comparable(joined.results, questions_of(joined.study, finished))
+    metric = metric_of(record)
+    asked = _comparable(joined.results, questions_of(joined.study, finished), metric)
     margin, grounds = margin_of(record), grounds_of(record)
-    return asked, [compare(joined.results, q.method, q.baseline, margin=margin, grounds=grounds) for q in asked]
+    return asked, [
+        compare(joined.results, q.method, q.baseline, metric=metric, margin=margin, grounds=grounds) for q in asked
+    ]
 
 
 def margin_of(record: Record) -> float:
     """Differences smaller than this count as none."""
     return float(record.study["evaluation"].get("margin", 0.02))
+
+
+def metric_of(record: Record) -> str:
+    """The score that comparisons are of: `evaluation.metric`; accuracy where an older record has no other."""
+    asked = str(record.study["evaluation"].get("metric", "accuracy"))
+    return asked if asked in record.results and record.results[asked].notna().any() else "accuracy"
 
 
 def _methods(record: Record) -> list[str]:
@@ -99,11 +108,11 @@ def _methods(record: Record) -> list[str]:
     return [name for name in record.methods if name in scored] + [n for n in scored if n not in record.methods]
 
 
-def _comparable(results: pd.DataFrame, asked: list[StudyQuestion]) -> list[StudyQuestion]:
+def _comparable(results: pd.DataFrame, asked: list[StudyQuestion], metric: str) -> list[StudyQuestion]:
     """Questions for which some pair of seeds has all tasks under both methods."""
     comparable = []
     for question in asked:
         with suppress(UserError):
-            if not paired_scores(results, question.method, question.baseline).complete.method.empty:
+            if not paired_scores(results, question.method, question.baseline, metric=metric).complete.method.empty:
                 comparable.append(question)
     return comparable

@@ -47,6 +47,11 @@ def add_scores(document: Document, record: Record, methods: list[str]) -> None:
         + (f" {choice_sentence(record.study)}" if tuned else "")
     )
     document.add(Table(tables.score_table(results, methods), caption))
+    if "macro_f1" in results and results["macro_f1"].notna().any():
+        text = "Macro F1 likewise: the mean over classes, each counting alike however many rows it has."
+        if evaluation.get("metric") == "macro_f1":
+            text += " The study's comparisons are of it."
+        document.add(Table(tables.score_table(results.dropna(subset=["macro_f1"]), methods, "macro_f1"), text))
     spread = partial(figures.seed_spread, results, methods)
     document.add(Figure("seeds", spread, "Every score is a point; the bar is the mean."))
 

@@ -195,13 +195,13 @@ def curves_table(workspace: Workspace, study: str) -> pd.DataFrame:
 
 
 def summary_table(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean, standard deviation and worst of accuracy over seeds, for each task and method.
+    """Mean, standard deviation and worst of accuracy over seeds, and mean macro F1, for each task and method.
 
     Args:
         results: What `results_table` returned.
 
     Returns:
-        Columns task, method, start, mean, std, worst (accuracies in 0..1) and seeds; std is the sample
+        Columns task, method, start, mean, std, worst (accuracies in 0..1), macro_f1 and seeds; std is the sample
         standard deviation, absent for one seed. Methods and tasks keep the order of the study.
     """
     records: list[dict[str, Any]] = []
@@ -214,10 +214,11 @@ def summary_table(results: pd.DataFrame) -> pd.DataFrame:
                 "mean": cells["accuracy"].mean(),
                 "std": cells["accuracy"].std(ddof=1),
                 "worst": cells["accuracy"].min(),
+                "macro_f1": cells["macro_f1"].mean() if "macro_f1" in cells else float("nan"),
                 "seeds": len(cells),
             }
         )
-    return pd.DataFrame(records, columns=["task", "method", "start", "mean", "std", "worst", "seeds"])
+    return pd.DataFrame(records, columns=["task", "method", "start", "mean", "std", "worst", "macro_f1", "seeds"])
 
 
 def split_warnings(workspace: Workspace, study: str) -> list[str]:

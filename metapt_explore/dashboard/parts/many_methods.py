@@ -40,7 +40,8 @@ def show_matrix(scores: StudyScores) -> None:
     drawing.show_table(styled, key="matrix", hide_index=True, column_config=pinned, height=height)
     whole = of_mean["rank"].notna().sum()
     st.caption(
-        "Mean accuracy in percent over pairs of seeds, in brackets its 95 % interval (each cell by itself). The deeper "
+        f"Mean {scores.metric_name} in percent over pairs of seeds, in brackets its 95 % interval (each cell by "
+        "itself). The deeper "
         "the blue, the higher its place among the methods of that column. *Mean rank*: the mean over tasks of the "
         f"place among the {whole} methods that have every task, 1 being the best; the mean over tasks is of pairs of "
         "seeds that have every task. The best of many looks better than it is: *Compare* tests two at a time."

@@ -24,15 +24,18 @@ def _page(workspace: Workspace, name: str) -> None:
 
 
 def _compare(scores: StudyScores) -> None:
+    above = st.container()
+    scores = study_scores.choose_metric(scores)
     found = scores.answered
-    show_notes(found.notes, scores)
-    if not found.asked:
-        st.info(
-            "No two methods of this study have scores on all tasks with the same seeds yet."
-            if scores.prompts
-            else "This study compares baselines only, and asks no question of its own: choose any two below."
-        )
-    answer = st.container()
+    with above:
+        show_notes(found.notes, scores)
+        if not found.asked:
+            st.info(
+                "No two methods of this study have scores on all tasks with the same seeds yet."
+                if scores.prompts
+                else "This study compares baselines only, and asks no question of its own: choose any two below."
+            )
+        answer = st.container()
     pair = two_methods.choose_pair(scores)
     if pair is not None:
         with answer:
