@@ -22,6 +22,7 @@ from metapt_explore.reporting.document import Document, Paragraph, quoted
 from metapt_explore.reporting.efficiency_section import add_efficiency
 from metapt_explore.reporting.notes import grounds_of, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
+from metapt_explore.reporting.paper_numbers import add_paper_numbers
 from metapt_explore.reporting.questions import StudyQuestion, questions_of
 from metapt_explore.reporting.score_sections import add_scores, add_starts, add_steadiness
 from metapt_explore.reporting.screen_section import add_screenings
@@ -54,6 +55,7 @@ def make_report(record: Record, missing: Sequence[Mapping[str, str]] = ()) -> Do
     add_answer(document, record, asked=asked, comparisons=comparisons)
     add_missing(document, missing)
     add_scores(document, record, methods)
+    add_paper_numbers(document, record)
     add_tests(document, asked, comparisons, margin=margin)
     add_steadiness(document, record, methods, comparisons=comparisons)
     add_starts(document, record, methods, asked=asked)

@@ -16,7 +16,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from metapt_explore.config import StudyConfig, TaskConfig, load_study_task, to_yaml
+from metapt_explore.config import StudyConfig, TaskConfig, load_study_task, readable_yaml, to_yaml
+from metapt_explore.config.paper_numbers import FILE as PAPER_NUMBERS
+from metapt_explore.config.paper_numbers import read_paper_numbers
 from metapt_explore.config.reading import parse_yaml, read_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.overlaps import task_overlaps
@@ -67,6 +69,7 @@ class Record:
         agreement: Cosines of tasks' gradients, where somebody asked for them (`metapt agreement`).
         labels: How labels of the pre-training texts were found (`labelling`), where the data's own were not all.
         screenings: What was seen of methods beforehand, where somebody asked (`metapt screen`).
+        published: Numbers of others (``published.yaml``), shown apart and in no statistic.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Record:
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
     labels: dict[str, Any] = field(default_factory=dict)
     screenings: list[dict[str, Any]] = field(default_factory=list)
+    published: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def methods(self) -> list[str]:
@@ -106,6 +110,8 @@ class Record:
         write_bytes(folder / "study.yaml", yaml.safe_dump(self.study, sort_keys=False, allow_unicode=True).encode())
         facts = ("name", "title", "budgets", "clusterings", "texts", "tasks", "manifest", "cells", "overlaps", "labels")
         more = {"screenings": self.screenings} if self.screenings else {}
+        if self.published:
+            write_bytes(folder / PAPER_NUMBERS, readable_yaml({"published": self.published}).encode())
         write_json(folder / "record.json", {key: getattr(self, key) for key in facts} | more)
 
     @classmethod
@@ -127,7 +133,8 @@ class Record:
                 name: pd.read_parquet(file) if (file := folder / f"{name}.parquet").exists() else pd.DataFrame()
                 for name in MORE_TABLES
             }
-            return cls(study=study, results=results, curves=curves, **more, **facts)
+            published = read_paper_numbers(folder / PAPER_NUMBERS)
+            return cls(study=study, results=results, curves=curves, published=published, **more, **facts)
         except (OSError, ValueError, TypeError) as error:
             raise UserError(f"The record in {folder} is damaged: {error}") from None
 
@@ -156,6 +163,7 @@ def scores_of(workspace: Workspace, name: str) -> Record:
         ],
         cells=asked_cells(config),
         labels=_labels(workspace, done),
+        published=read_paper_numbers(workspace.study_folder(name) / PAPER_NUMBERS),
     )
 
 
@@ -196,6 +204,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
         efficiency=efficiency_table(workspace, name) if config.evaluation.more_shots else pd.DataFrame(),
         agreement=agreement_of(workspace, done),
         screenings=screenings_of(workspace, done),
+        published=read_paper_numbers(workspace.study_folder(name) / PAPER_NUMBERS),
         labels=_labels(workspace, done),
     )
 

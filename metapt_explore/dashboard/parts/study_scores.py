@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import streamlit as st
 
+from metapt_explore.config.paper_numbers import FILE as PAPER_NUMBERS
 from metapt_explore.dashboard.parts import messages
 from metapt_explore.errors import UserError
 from metapt_explore.reporting.notes import grounds_of, notes_of, sample_notes, unfinished
@@ -158,8 +159,9 @@ def of_study(workspace: Workspace, name: str) -> StudyScores | None:
     results = results_table(workspace, name)
     if results.empty:
         return None
-    study = (workspace.study_folder(name) / "study.yaml").stat().st_mtime_ns  # the margin may have changed
-    stamp = f"{workspace.folder} {name} {len(results)} {hash(tuple(results['artifact']))} {study}"
+    files = [workspace.study_folder(name) / file for file in ("study.yaml", PAPER_NUMBERS)]
+    written = [file.stat().st_mtime_ns if file.exists() else 0 for file in files]  # the margin may have changed
+    stamp = f"{workspace.folder} {name} {len(results)} {hash(tuple(results['artifact']))} {written}"
     return _of_study(str(workspace.folder), name, stamp)
 
 

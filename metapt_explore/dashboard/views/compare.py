@@ -56,6 +56,8 @@ def _tabs(scores: StudyScores, pair: Pair | None) -> dict[str, Callable[[], None
     tabs["Cost"] = lambda: many_methods.show_cost(scores)
     if not setting_tab.settings_of(scores).empty:
         tabs["Settings"] = lambda: setting_tab.show_settings(scores)
+    if scores.record.published:
+        tabs["Published by others"] = lambda: many_methods.show_published(scores)
     if scores.answered.asked:
         tabs["Questions"] = lambda: show_questions(scores.answered)
     workspace = scores.workspace
