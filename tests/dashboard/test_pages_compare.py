@@ -160,7 +160,7 @@ def test_a_joined_method_without_a_score_is_not_offered(show: Open, demo: Worksp
 
 
 def test_compared_by_macro_f1(show: Open, demo: Workspace, tmp_path: Path) -> None:
-    folder = shutil.copytree(demo.folder, tmp_path / "workspace", ignore=shutil.ignore_patterns("*.lock", ".lock"))
+    folder = shutil.copytree(demo.folder, tmp_path / "copy", ignore=shutil.ignore_patterns("*.lock", ".lock"))
     for file in folder.glob("artifacts/fewshot-*/results.parquet"):
         table = pd.read_parquet(file)
         table.assign(macro_f1=1 - table["accuracy"]).to_parquet(file, index=False)
