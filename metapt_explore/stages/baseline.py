@@ -164,7 +164,7 @@ class Baseline(Stage):
     def compute(self, out: ArtifactWriter) -> None:
         """Runs the baseline and measures what it says of the test rows."""
         from metapt_explore.baselines.inputs import BaselineInputs, OutcomeCheckpoint
-        from metapt_explore.baselines.registry import run_of
+        from metapt_explore.baselines.registry import package_version, run_of
         from metapt_explore.fewshot.predictions import RowScores, predictions_table
         from metapt_explore.fewshot.scoring import LabelledTexts
         from metapt_explore.storage.peak_memory import PeakWatch
@@ -207,7 +207,7 @@ class Baseline(Stage):
         said = {seed: RowScores.of(scored.scores, outcome.verbalizer) for seed, scored in outcome.seeds.items()}
         numbers = rows.index[rows["split"] == "test"].tolist()
         out.write_table("predictions", predictions_table(said, test.labels, numbers))
-        write_outcome(out, outcome, test, runs=RUNS[self.baseline.runs])
+        write_outcome(out, outcome, test, runs=RUNS[self.baseline.runs], package=package_version(self.baseline))
         spent = {"seconds": before + time.monotonic() - began, "peak_mib": watch.peak}
         out.write_table("telemetry", pd.DataFrame([spent]))
 
@@ -228,7 +228,9 @@ class Baseline(Stage):
         return reckoning.whole_texts(tokens / reckoning.text_tokens) if by_model else Work(embedded=round(tokens))
 
 
-def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledTexts, *, runs: str) -> None:
+def write_outcome(
+    out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledTexts, *, runs: str, package: str | None = None
+) -> None:
     """Measures a baseline's scores on the test rows, whose labels are looked at here for the first time.
 
     Writes ``results`` (the columns of a few-shot evaluation, and what else dev chose), ``curves`` where there
@@ -267,5 +269,6 @@ def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledT
             "forward_rows": spent.forward_rows,
             "trained_parameters": spent.trained_parameters,
             "test_rows": len(test.texts),
+            **({"package": package} if package else {}),
         }
     )
