@@ -143,9 +143,8 @@ def make_module(backbone: Backbone, context: Context, options: dict[str, Any]) -
     )
     config.token_dim = backbone.width
     # Not the model's own layer: some multiply what they look up.
-    return peft.CPTEmbedding(config, torch.nn.Embedding.from_pretrained(backbone.embedding.detach())).to(
-        backbone.device
-    )
+    make: Any = peft.CPTEmbedding
+    return make(config, torch.nn.Embedding.from_pretrained(backbone.embedding.detach())).to(backbone.device)
 
 
 def context_loss(backbone: Backbone, prompt: Tensor, context: Context, *, decay: float) -> Tensor:

@@ -101,7 +101,8 @@ def tune_model(
     inputs.on_units(len(outcome.seeds) / len(inputs.train))
     schedule = inputs.study.evaluation.of_baseline(options)
     scored, rates_running = schedule.scored_steps, schedule.rates_running
-    scorings = 1 + sum(rates_running[step - 1] for step in scored if step)
+    # The chosen weights score dev once more, for what is kept of its rows.
+    scorings = 2 + sum(rates_running[step - 1] for step in scored if step)
     trained: Trained | None = None
     initial_scores: Tensor | None = None
     for done, (seed, train) in enumerate(inputs.train.items()):
@@ -135,7 +136,8 @@ def tune_model(
         chosen = {"learning_rate": best["learning_rate"], "step": best["step"]}
         if trained.of_one_seed or not outcome.seeds:  # test at the start
             outcome.spent.forward_rows += len(inputs.test) + content_free_rows
-        outcome.seeds[seed] = Scored(calibrate(inputs.test), best["dev_accuracy"], initial_scores, chosen)
+        on_dev = calibrate(dev.texts)
+        outcome.seeds[seed] = Scored(calibrate(inputs.test), best["dev_accuracy"], initial_scores, chosen, on_dev)
         outcome.curves += [{"data_seed": seed, **point} for point in curve]
         spent = outcome.spent
         spent.trained_parameters = max(spent.trained_parameters, trained.weights.size)

@@ -216,7 +216,8 @@ def test_training_learns_in_every_family(kind: str, model: str, world: Path, tmp
     assert curve[-1] < 0.95 * curve[1]
     context = kind == "cpt"
     assert outcome.spent.row_passes == 12 * (8 + context) and outcome.spent.trained_parameters > 0
-    assert outcome.spent.forward_rows == 2 * 12 + 4 * 8
+    # Test before and after; dev at 0, 2, 4 and 12, and as chosen.
+    assert outcome.spent.forward_rows == 2 * 12 + 5 * 8
     if kind == "ia3":
         without = zero_shot(replace(inputs, options={"calibration": "none"}))
         assert outcome.seeds[1].start is not None
