@@ -12,7 +12,7 @@ import torch
 
 from metapt_explore.config import EncoderConfig, StudyConfig, TaskConfig
 from metapt_explore.config.baselines import SetFitBaseline
-from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS
+from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS, encoder_factor
 from metapt_explore.cost.count import (
     Cost,
     Memory,
@@ -156,8 +156,9 @@ def preview_without_model(study: StudyConfig, works: Mapping[str, Work], device:
     embedded, of_training = 0.0, 0.0
     if any(work.embedded for work in works.values()):
         embedded, of_weights = encoder_speed(study.encoder, device)
-        if any(isinstance(baseline, SetFitBaseline) for baseline in study.baselines):
-            of_training = TRAINED_COPIES * of_weights
+        trained = [each for each in study.baselines if isinstance(each, SetFitBaseline)]
+        largest = max((encoder_factor(each, study.encoder) for each in trained), default=0.0)
+        of_training = TRAINED_COPIES * of_weights * largest
     base = memory_mib(torch.device(device))
     speed = Speed(0.0, 0.0, 0.0, 0.0, 0.0, time.perf_counter() - began, base, embedded)
     slack = HEAP_SLACK if device == "cpu" else 1.0

@@ -91,11 +91,19 @@ def rough_seconds_a_token(folder: Path, device: str, dtype: str) -> float | None
         Seconds; None where its files do not say how large it is.
     """
     with suppress(UserError, OSError):
-        headers = [_header(file) for file in folder.glob("*.safetensors")]
-        # Vectors of the vocabulary are looked up, not multiplied.
-        weights = sum(prod(shape) for tensors in headers for name, (_, shape) in tensors.items() if "embed" not in name)
+        weights = multiplied_weights(folder)
         return 2 * weights / (EFFICIENCY * _operations_a_second(device, dtype)) if weights else None
     return None
+
+
+def multiplied_weights(folder: Path) -> int:
+    """How many weights of a model every token is multiplied by: vectors of the vocabulary are looked up.
+
+    Raises:
+        UserError: Where a weight file cannot be read.
+    """
+    headers = [_header(file) for file in folder.glob("*.safetensors")]
+    return sum(prod(shape) for tensors in headers for name, (_, shape) in tensors.items() if "embed" not in name)
 
 
 def _header(file: Path) -> Any:
