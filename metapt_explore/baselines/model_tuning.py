@@ -54,7 +54,8 @@ def tune_model(inputs: BaselineInputs, prepare: Prepare) -> BaselineOutcome:
     initial_scores = calibrate(inputs.test)
     schedule = inputs.study.evaluation.of_baseline(options)
     scored, rates_running = schedule.scored_steps, schedule.rates_running
-    scorings = 1 + sum(rates_running[step - 1] for step in scored if step)
+    # The chosen weights score dev once more, for what is kept of its rows.
+    scorings = 2 + sum(rates_running[step - 1] for step in scored if step)
     for done, (seed, train) in enumerate(inputs.train.items()):
         if seed in outcome.seeds:
             continue
@@ -80,7 +81,8 @@ def tune_model(inputs: BaselineInputs, prepare: Prepare) -> BaselineOutcome:
             on_step=on_step,
         )
         chosen = {"learning_rate": best["learning_rate"], "step": best["step"]}
-        outcome.seeds[seed] = Scored(calibrate(inputs.test), best["dev_accuracy"], initial_scores, chosen)
+        on_dev = calibrate(dev.texts)
+        outcome.seeds[seed] = Scored(calibrate(inputs.test), best["dev_accuracy"], initial_scores, chosen, on_dev)
         outcome.curves += [{"data_seed": seed, **point} for point in curve]
         outcome.spent.row_passes += sum(rates_running) * min(options["batch_size"], len(train.texts))
         outcome.spent.forward_rows += len(inputs.test) + scorings * len(dev.texts) + (scorings + 1) * content_free_rows

@@ -172,7 +172,7 @@ class Baseline(Stage):
         """Runs the baseline and measures what it says of the test rows."""
         from metapt_explore.baselines.inputs import BaselineInputs, OutcomeCheckpoint
         from metapt_explore.baselines.registry import run_of
-        from metapt_explore.fewshot.predictions import RowScores, predictions_table
+        from metapt_explore.fewshot.predictions import RowScores, dev_predictions_table, predictions_table
         from metapt_explore.fewshot.scoring import LabelledTexts
         from metapt_explore.storage.peak_memory import PeakWatch
 
@@ -214,6 +214,11 @@ class Baseline(Stage):
         said = {seed: RowScores.of(scored.scores, outcome.verbalizer) for seed, scored in outcome.seeds.items()}
         numbers = rows.index[rows["split"] == "test"].tolist()
         out.write_table("predictions", predictions_table(said, test.labels, numbers))
+        on_dev = {s: RowScores.of(x.dev, outcome.verbalizer) for s, x in outcome.seeds.items() if x.dev is not None}
+        if len(on_dev) == len(outcome.seeds):
+            of_dev = rows[rows["split"] == "dev"]
+            places = {seed: of_dev.index[of_dev["data_seed"] == seed].tolist() for seed in on_dev}
+            out.write_table("dev_predictions", dev_predictions_table(on_dev, dev, places))
         write_outcome(out, outcome, test, runs=self._runs)
         spent = {"seconds": before + time.monotonic() - began, "peak_mib": watch.peak}
         out.write_table("telemetry", pd.DataFrame([spent]))

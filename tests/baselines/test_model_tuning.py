@@ -120,8 +120,8 @@ def test_texts_without_content_are_counted(world: Path) -> None:
     free = inputs.study.verbalizer.model_copy(update={"calibration": "content_free"})
     study = inputs.study.model_copy(update={"verbalizer": free})
     plain, calibrated = lora(inputs), lora(replace(inputs, study=study))
-    # Of two data seeds dev at 0 and 2 and test, and test once at the start.
-    more = (2 * 3 + 1) * len(free.content_free)
+    # Of two data seeds dev at 0, 2 and as chosen, and test; and test once at the start.
+    more = (2 * 4 + 1) * len(free.content_free)
     assert calibrated.spent.forward_rows == plain.spent.forward_rows + more
 
 
@@ -152,9 +152,10 @@ def test_rates_of_lora_drop_out_where_prompts_do(world: Path) -> None:
     study = inputs.study.model_copy(update={"evaluation": evaluation})
     options = study.baseline("b").options_in(evaluation)
     halved, whole = lora(replace(inputs, study=study, options=options)), lora(inputs)
-    # Three rates for two steps, two for two, one for two; eight dev rows at 0, then of as many rates, at 2, 4 and 6.
+    # Three rates for two steps, two for two, one for two; eight dev rows at 0, then of as many rates, at
+    # 2, 4 and 6, and as chosen.
     assert whole.spent.row_passes == 2 * 18 * 4 and halved.spent.row_passes == 2 * (6 + 4 + 2) * 4
-    assert halved.spent.forward_rows == 2 * (12 + (1 + 3 + 2 + 1) * 8) + 12
+    assert halved.spent.forward_rows == 2 * (12 + (1 + 3 + 2 + 1 + 1) * 8) + 12
     every = [{**record, "train_loss": str(record["train_loss"])} for record in whole.curves]
     for record in halved.curves:
         assert {**record, "train_loss": str(record["train_loss"])} in every
