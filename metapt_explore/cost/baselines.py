@@ -2,39 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-from metapt_explore import hub
-from metapt_explore.config import BaselineConfig, EncoderConfig, StudyConfig, TaskConfig
+from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
 from metapt_explore.config.baselines import InContextBaseline, SetFitBaseline
-from metapt_explore.errors import UserError
 
 #: Test rows of a task that has no limit, as long as its split is not made.
 UNKNOWN_TEST_ROWS = 1_000
 #: Tokens of a text for the sentence encoder.
 ENCODER_TOKENS = 30
-
-
-def encoder_factor(baseline: BaselineConfig, encoder: EncoderConfig) -> float:
-    """How much more work a token is for a baseline's own encoder than for the study's, by the sizes of both.
-
-    Args:
-        baseline: The baseline.
-        encoder: The study's encoder.
-
-    Returns:
-        1 where the baseline has none of its own, or files do not say how large an encoder is.
-    """
-    from metapt_explore.cost.speeds import multiplied_weights
-    from metapt_explore.models.folder import model_folder
-
-    own = baseline.encoder_in(encoder)
-    if own == encoder:
-        return 1.0
-    with suppress(UserError, OSError):
-        ours, its = (multiplied_weights(model_folder(each.name, each.revision, hub.ENCODER)) for each in (encoder, own))
-        return its / ours if ours and its else 1.0
-    return 1.0
 
 
 def baseline_tokens(

@@ -12,7 +12,7 @@ import torch
 
 from metapt_explore.config import EncoderConfig, StudyConfig, TaskConfig
 from metapt_explore.config.baselines import SetFitBaseline
-from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS, encoder_factor
+from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS
 from metapt_explore.cost.count import (
     Cost,
     Memory,
@@ -24,6 +24,7 @@ from metapt_explore.cost.count import (
     seeds_together,
 )
 from metapt_explore.cost.row_sets import RowSet
+from metapt_explore.cost.speeds import encoder_factor
 from metapt_explore.cost.timed_passes import REPEATS, Trial
 from metapt_explore.models.backbone import SCORING_SHARE, Backbone
 from metapt_explore.models.memory import kv_cache_bytes

@@ -20,8 +20,11 @@ from typing import Any
 
 import torch
 
+from metapt_explore import hub
+from metapt_explore.config import BaselineConfig, EncoderConfig
 from metapt_explore.cost.count import Speed
 from metapt_explore.errors import UserError
+from metapt_explore.models.folder import model_folder
 from metapt_explore.models.model_files import safetensors_header
 from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.manifest import manifest
@@ -104,6 +107,25 @@ def multiplied_weights(folder: Path) -> int:
     """
     headers = [_header(file) for file in folder.glob("*.safetensors")]
     return sum(prod(shape) for tensors in headers for name, (_, shape) in tensors.items() if "embed" not in name)
+
+
+def encoder_factor(baseline: BaselineConfig, encoder: EncoderConfig) -> float:
+    """How much more work a token is for a baseline's own encoder than for the study's, by the sizes of both.
+
+    Args:
+        baseline: The baseline.
+        encoder: The study's encoder.
+
+    Returns:
+        1 where the baseline has none of its own, or files do not say how large an encoder is.
+    """
+    own = baseline.encoder_in(encoder)
+    if own == encoder:
+        return 1.0
+    with suppress(UserError, OSError):
+        ours, its = (multiplied_weights(model_folder(each.name, each.revision, hub.ENCODER)) for each in (encoder, own))
+        return its / ours if ours and its else 1.0
+    return 1.0
 
 
 def _header(file: Path) -> Any:

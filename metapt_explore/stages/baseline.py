@@ -14,7 +14,7 @@ from metapt_explore import hub
 from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
 from metapt_explore.config.baselines import SetFitBaseline
 from metapt_explore.config.label_values import words_key
-from metapt_explore.cost.baselines import ENCODER_TOKENS, baseline_tokens, encoder_factor
+from metapt_explore.cost.baselines import ENCODER_TOKENS, baseline_tokens
 from metapt_explore.cost.count import Reckoning, Work
 from metapt_explore.stages.base import Needs, Pipeline, Stage, called_at, each_shots, listed_at, of_shots
 from metapt_explore.stages.split import Split
@@ -236,6 +236,8 @@ class Baseline(Stage):
             text_tokens=reckoning.text_tokens if by_model else ENCODER_TOKENS,
             init_seed=self.init_seed,
         )
+        from metapt_explore.cost.speeds import encoder_factor
+
         # A baseline's rows go through the whole model, trained ones backward as well.
         if by_model:
             return reckoning.whole_texts(tokens / reckoning.text_tokens)
