@@ -61,3 +61,20 @@ def check_baselines(study: StudyConfig, family: Family) -> None:
                 raise UserError(
                     f"{where} needs {package.upper()}: pip install '{requirement}' (or metapt-explore[{extra}])."
                 )
+
+
+def check_files(study: StudyConfig) -> None:
+    """Finds and checks models that single baselines name, before anything is computed; loads no weights.
+
+    Raises:
+        UserError: Naming the baseline, and what is wrong with the files or why the hub does not give them.
+    """
+    from metapt_explore.clusters.embed import check_encoder_files
+
+    for baseline in study.baselines:
+        encoder = baseline.encoder_in(study.encoder)
+        if encoder is not study.encoder and baseline.runs == "encoder":
+            try:
+                check_encoder_files(encoder)
+            except UserError as error:
+                raise UserError(f"baseline '{baseline.name}': {error}") from None
