@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from metapt_explore.config.evaluation import EvaluationConfig
 from metapt_explore.config.kinds import Kind
 from metapt_explore.config.limits import MOST_SEARCHED, Rate
+from metapt_explore.config.model import EncoderConfig
 from metapt_explore.config.names import Name
 from metapt_explore.errors import did_you_mean
 
@@ -26,6 +27,7 @@ class BaselineConfig(Kind):
         runs_on: What it runs: the study's language model, its sentence encoder, or neither (None).
         needs_left_to_right: Whether the language model must read from left to right.
         needs_package: What `pip install` needs, and the extra of this package that holds it.
+        of_inputs: Settings that say where files lie; a stage's id holds the hash of those files instead.
         backward: Work of a trained row, forward and backward, against a row forward; 0 where nothing is trained.
 
     Example:
@@ -39,6 +41,7 @@ class BaselineConfig(Kind):
     runs_on: ClassVar[Literal["model", "encoder", None]] = None
     needs_left_to_right: ClassVar[bool] = False
     needs_package: ClassVar[tuple[str, str] | None] = None
+    of_inputs: ClassVar[tuple[str, ...]] = ()
     backward: ClassVar[float] = 0.0
 
     if TYPE_CHECKING:
@@ -71,11 +74,16 @@ class BaselineConfig(Kind):
     @property
     def options(self) -> dict[str, Any]:
         """Settings of this kind, as they enter a stage's id."""
-        return {key: getattr(self, key) for key in type(self).model_fields if key not in ("name", "kind")}
+        apart = ("name", "kind", *self.of_inputs)
+        return {key: getattr(self, key) for key in type(self).model_fields if key not in apart}
 
     def options_in(self, evaluation: EvaluationConfig) -> dict[str, Any]:
         """`options`, completed from the study's evaluation."""
         return self.options
+
+    def encoder_in(self, encoder: EncoderConfig) -> EncoderConfig:
+        """The sentence encoder that it runs, given the study's."""
+        return encoder
 
     @property
     def runs(self) -> Literal["model", "encoder", None]:

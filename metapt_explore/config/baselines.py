@@ -13,23 +13,31 @@ from metapt_explore.config.encoder_baselines import (
     TfidfBaseline,
 )
 from metapt_explore.config.kinds import one_of
-from metapt_explore.config.model_baselines import (
+from metapt_explore.config.model_baselines import FullBaseline, InContextBaseline, ZeroShotBaseline
+from metapt_explore.config.peft_baselines import (
     PEFT,
-    FullBaseline,
-    InContextBaseline,
+    CptBaseline,
+    Ia3Baseline,
     LoraBaseline,
-    ZeroShotBaseline,
+    PrefixTuningBaseline,
+    PromptTuningBaseline,
+    PTuningBaseline,
 )
 
 __all__ = [
     "PEFT",
     "AnyBaseline",
     "BaselineConfig",
+    "CptBaseline",
     "FullBaseline",
+    "Ia3Baseline",
     "InContextBaseline",
     "LinearProbeBaseline",
     "LoraBaseline",
     "MajorityBaseline",
+    "PTuningBaseline",
+    "PrefixTuningBaseline",
+    "PromptTuningBaseline",
     "SetFitBaseline",
     "TfidfBaseline",
     "ZeroShotBaseline",
@@ -50,6 +58,11 @@ else:
         SetFitBaseline,
         LoraBaseline,
         FullBaseline,
+        Ia3Baseline,
+        PromptTuningBaseline,
+        PTuningBaseline,
+        PrefixTuningBaseline,
+        CptBaseline,
     )
 
 
