@@ -44,7 +44,7 @@ def make_classifier(folder: Path, labels: dict[int, str], seed: int = 0) -> Path
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=64,
-        initializer_range=0.5,
+        initializer_range=2.0,
         id2label=labels,
         label2id={label: index for index, label in labels.items()},
     )
