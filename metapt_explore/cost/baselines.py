@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
-from metapt_explore.config.baselines import InContextBaseline, SetFitBaseline
+from metapt_explore.config.baselines import CptBaseline, InContextBaseline, SetFitBaseline
 
 #: Test rows of a task that has no limit, as long as its split is not made.
 UNKNOWN_TEST_ROWS = 1_000
@@ -42,4 +42,10 @@ def baseline_tokens(
         trained = sum(running) * min(options["batch_size"], shots)
         scored = shots * (1 + sum(running[step - 1] for step in schedule.scored_steps if step))
     each = baseline.backward * trained + scored + test
+    if isinstance(baseline, CptBaseline):
+        # The examples: their keys and values and their own loss at each step, and once whenever rows are scored.
+        runs = (
+            2 * baseline.backward * sum(running) + 3 + sum(running[step - 1] for step in schedule.scored_steps if step)
+        )
+        each += runs * baseline.max_prompt_tokens / text_tokens
     return float((seeds * each + test) * text_tokens)

@@ -73,8 +73,9 @@ class Baseline(Stage):
 
     @property
     def at_shots(self) -> StudyConfig:
-        """The study at its number of examples."""
-        return self.study.at_shots(self.shots)
+        """The study at its number of examples, with the encoder that the baseline runs."""
+        study = self.study.at_shots(self.shots)
+        return study.model_copy(update={"encoder": self.baseline.encoder_in(study.encoder)})
 
     @property
     def uses(self) -> Needs:
@@ -111,6 +112,12 @@ class Baseline(Stage):
     @property
     def _options(self) -> dict[str, Any]:
         return dict(self.baseline.options_in(self.at_shots.evaluation))
+
+    @property
+    def _runs(self) -> str:
+        """What runs, as its summary says it; an encoder of the baseline's own by its name."""
+        own = self.at_shots.encoder.name if self.baseline.runs == "encoder" else self.study.encoder.name
+        return RUNS[self.baseline.runs] + (f" {own}" if own != self.study.encoder.name else "")
 
     @property
     def _data_seeds(self) -> list[int]:
@@ -154,7 +161,7 @@ class Baseline(Stage):
         from metapt_explore.models.device import resolve_dtype
         from metapt_explore.models.folder import content_hash, model_folder
 
-        encoder, device = self.study.encoder, self.pipeline.model.device
+        encoder, device = self.at_shots.encoder, self.pipeline.model.device
         folder = model_folder(encoder.name, encoder.revision, hub.ENCODER)
         inputs = {"encoder": content_hash(folder), "device": device.split(":")[0]}
         if isinstance(self.baseline, SetFitBaseline):
@@ -164,8 +171,8 @@ class Baseline(Stage):
     def compute(self, out: ArtifactWriter) -> None:
         """Runs the baseline and measures what it says of the test rows."""
         from metapt_explore.baselines.inputs import BaselineInputs, OutcomeCheckpoint
-        from metapt_explore.baselines.registry import run_of
-        from metapt_explore.fewshot.predictions import RowScores, predictions_table
+        from metapt_explore.baselines.registry import package_version, run_of
+        from metapt_explore.fewshot.predictions import RowScores, dev_predictions_table, predictions_table
         from metapt_explore.fewshot.scoring import LabelledTexts
         from metapt_explore.storage.peak_memory import PeakWatch
 
@@ -207,7 +214,12 @@ class Baseline(Stage):
         said = {seed: RowScores.of(scored.scores, outcome.verbalizer) for seed, scored in outcome.seeds.items()}
         numbers = rows.index[rows["split"] == "test"].tolist()
         out.write_table("predictions", predictions_table(said, test.labels, numbers))
-        write_outcome(out, outcome, test, runs=RUNS[self.baseline.runs])
+        on_dev = {s: RowScores.of(x.dev, outcome.verbalizer) for s, x in outcome.seeds.items() if x.dev is not None}
+        if len(on_dev) == len(outcome.seeds):
+            of_dev = rows[rows["split"] == "dev"]
+            places = {seed: of_dev.index[of_dev["data_seed"] == seed].tolist() for seed in on_dev}
+            out.write_table("dev_predictions", dev_predictions_table(on_dev, dev, places))
+        write_outcome(out, outcome, test, runs=self._runs, package=package_version(self.baseline))
         spent = {"seconds": before + time.monotonic() - began, "peak_mib": watch.peak}
         out.write_table("telemetry", pd.DataFrame([spent]))
 
@@ -224,11 +236,17 @@ class Baseline(Stage):
             text_tokens=reckoning.text_tokens if by_model else ENCODER_TOKENS,
             init_seed=self.init_seed,
         )
+        from metapt_explore.cost.speeds import encoder_factor
+
         # A baseline's rows go through the whole model, trained ones backward as well.
-        return reckoning.whole_texts(tokens / reckoning.text_tokens) if by_model else Work(embedded=round(tokens))
+        if by_model:
+            return reckoning.whole_texts(tokens / reckoning.text_tokens)
+        return Work(embedded=round(tokens * encoder_factor(self.baseline, self.study.encoder)))
 
 
-def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledTexts, *, runs: str) -> None:
+def write_outcome(
+    out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledTexts, *, runs: str, package: str | None = None
+) -> None:
     """Measures a baseline's scores on the test rows, whose labels are looked at here for the first time.
 
     Writes ``results`` (the columns of a few-shot evaluation, and what else dev chose), ``curves`` where there
@@ -267,5 +285,6 @@ def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledT
             "forward_rows": spent.forward_rows,
             "trained_parameters": spent.trained_parameters,
             "test_rows": len(test.texts),
+            **({"package": package} if package else {}),
         }
     )
