@@ -86,7 +86,7 @@ def _offer(workspace: Workspace, config: StudyConfig, name: str) -> None:
 
 def _uncertain(view: View, table: pd.DataFrame) -> None:
     """The texts whose most probable cluster is least probable."""
-    st.subheader("Most uncertain texts")
+    st.markdown("**Most uncertain texts**")
     least = table.sort_values(["first_probability", "row"], kind="stable").head(TEXTS_SHOWN)
     names = view.artifact_names
     shown = pd.DataFrame(
@@ -113,7 +113,7 @@ def _uncertain(view: View, table: pd.DataFrame) -> None:
 
 def _one_text(view: View, found: Artifact, rows: int) -> None:
     """The most probable clusters of one text."""
-    st.subheader("Clusters of one text")
+    st.markdown("**Clusters of one text**")
     row = st.number_input("Row of the text", 0, rows - 1, value=0, key=f"member_{view.artifact.id}")
     st.text(str(view.written["text"].loc[int(row)])[:600])
     probabilities = _matrix(str(found.file("memberships.safetensors")))[int(row)].astype(np.float64)
