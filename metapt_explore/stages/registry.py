@@ -20,6 +20,7 @@ from metapt_explore.stages.headroom import Headroom
 from metapt_explore.stages.hidden_states import HiddenStates
 from metapt_explore.stages.labels import Labels
 from metapt_explore.stages.lens import Lens
+from metapt_explore.stages.memberships import Memberships
 from metapt_explore.stages.projections import TSNE, UMAP
 from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.screen import Screen
@@ -49,6 +50,7 @@ STAGES: tuple[type[Stage], ...] = (
     FewShotProbe,
     Baseline,
     Stability,
+    Memberships,
     Agreement,
     Headroom,
     Screen,

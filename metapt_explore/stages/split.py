@@ -166,6 +166,7 @@ class FewShotRows:
         dev: As many held-out examples for choosing.
         scored: Test rows, or dev rows of other data seeds (`evaluation.scored_on`).
         numbers: Places of the scored rows in the table ``rows``.
+        dev_numbers: Places of the dev rows of each data seed.
     """
 
     def __init__(self, split: Artifact, task: TaskConfig, evaluation: EvaluationConfig, init_seed: int) -> None:
@@ -176,6 +177,9 @@ class FewShotRows:
             {seed: self._rows(rows[(rows["split"] == name) & (rows["data_seed"] == seed)]) for seed in seeds}
             for name in ("train", "dev")
         )
+        self.dev_numbers = {
+            seed: rows.index[(rows["split"] == "dev") & (rows["data_seed"] == seed)].tolist() for seed in seeds
+        }
         scored = rows[rows["split"] == "test"]
         if evaluation.scored_on == "other_seeds":
             scored = other_seeds_rows(rows, seeds, evaluation.test_rows)

@@ -78,6 +78,22 @@ class RequestedParts(StudyPipeline):
         """
         return self.request("stability", name=name, runs=runs)
 
+    def memberships(self, name: str) -> pd.DataFrame:
+        """How probable each cluster is for each text (`clusters/memberships.py`); `run` does not make it.
+
+        Args:
+            name: A clustering that has probabilities; controls have none.
+
+        Returns:
+            A row for each text of the study and a column for each cluster's id, in half precision; rows sum to 1 at
+            most. The summary of ``request("memberships", name=...)`` says what the probabilities are.
+
+        Raises:
+            UserError: Where the clustering has none, or they cannot be made.
+        """
+        found = self.request("memberships", name=name).tensors("memberships")["memberships"].numpy()
+        return pd.DataFrame(found).rename_axis(index="row", columns="cluster")
+
     def rank_templates(self, task: str, candidates: str | Path | None = None) -> Artifact:
         """Templates and label words of a task, ranked on its training rows without a prompt.
 

@@ -53,6 +53,21 @@ def test_scores_come_out_of_the_decisions(study: Study, shots: int | None) -> No
             assert np.exp(logs).sum(axis=1) == pytest.approx(1, abs=5e-3), method
 
 
+@pytest.mark.parametrize("shots", [None, 2])
+def test_what_dev_chose_comes_out_of_the_kept_dev_rows(study: Study, shots: int | None) -> None:
+    """Each data seed's own rows, with their labels and numbers: ensembles go by them."""
+    rows = study.split("mood", shots=shots).table("rows")
+    for method in [*READINGS, "tfidf", "in_context"]:
+        of_method = study.baseline if method in ("tfidf", "in_context") else study.fewshot
+        artifact = of_method(method, "mood", shots=shots)
+        results = artifact.table("results").set_index("data_seed")
+        for seed, kept in artifact.table("dev_predictions").groupby("data_seed"):
+            dev = rows[(rows["split"] == "dev") & (rows["data_seed"] == seed)]
+            assert kept["row"].tolist() == dev.index.tolist()
+            assert [list(study.tasks["mood"].labels)[label] for label in kept["label"]] == dev["label"].tolist()
+            assert (kept["label"] == kept["predicted"]).mean() == results.loc[seed, "dev_accuracy"], method
+
+
 def test_rows_are_those_of_the_split(study: Study) -> None:
     kept, found = predictions_of(study.workspace, "tiny", "mood"), decisions_in(study.workspace, study.config, "mood")
     of_method = kept[(kept["method"] == "words") & (kept["data_seed"] == 1)]
