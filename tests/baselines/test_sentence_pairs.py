@@ -147,8 +147,9 @@ def test_what_a_model_cannot_do_is_said(world: Path, models: Path, tmp_path: Pat
         checked({"kind": "nli", "model": str(headless), "max_tokens": 64})
     with pytest.raises(UserError, match=r"`hypothesis` holds no {label}"):
         checked({"kind": "nli", "model": str(models / "nli"), "hypothesis": "so it is"})
-    with pytest.raises(UserError, match="model"):
-        parse(StudyConfig, tiny.study_tree(world, baselines=["nli"]), "test")
+    for kind, name in (("nli", "MoritzLaurer/deberta"), ("reranker", "BAAI/bge-reranker")):
+        with pytest.raises(UserError, match=f"Cannot load the classifier '{name}"):
+            checked({"kind": kind})
 
 
 def test_files_are_in_the_id_and_their_place_is_not(world: Path, models: Path, tmp_path: Path) -> None:
