@@ -62,6 +62,7 @@ def in_context(inputs: BaselineInputs) -> BaselineOutcome:
         dev = inputs.dev[seed]
         points: list[OrderPoint] = []
         prompts: list[list[int]] = []
+        dev_of_order: list[Tensor] = []
         demonstrations = demonstration_tokens(prefix, pattern, train, separator=inputs.options["separator"])
         for order in range(orders):
             inputs.on_units((done + order / (orders + 1)) / len(inputs.train))
@@ -70,13 +71,14 @@ def in_context(inputs: BaselineInputs) -> BaselineOutcome:
             check_fits(prefix, pattern, len(tokens), where=inputs.where)
             prompts.append([*prefix.layout.special_before, *tokens])
             scores = calibrated(partial(score, prompt=prompts[-1]), dev.texts)
+            dev_of_order.append(scores)
             shots = len(shown) // len(set(train.labels))
             dev_scores = dev_metrics(measure(scores, dev.labels, pattern.verbalizer))
             points.append({"step": order, "order": order, "shots_per_class": shots, **dev_scores})
         best = choose(points, inputs.select_by)
         scores = calibrated(partial(score, prompt=prompts[best["order"]]), inputs.test)
         chosen: dict[str, float] = {"order": best["order"], "shots_per_class": best["shots_per_class"]}
-        outcome.seeds[seed] = Scored(scores, best["dev_accuracy"], chosen=chosen)
+        outcome.seeds[seed] = Scored(scores, best["dev_accuracy"], chosen=chosen, dev=dev_of_order[best["order"]])
         blank_rows = len(content_free(inputs)) if inputs.options["calibration"] == "content_free" else 0
         outcome.spent.forward_rows += orders * len(dev.texts) + len(inputs.test) + blank_rows * (orders + 1)
         inputs.keep(outcome)

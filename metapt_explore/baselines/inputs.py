@@ -86,12 +86,14 @@ class Scored:
         dev_accuracy: Of the choice.
         start: Logits of the test rows before anything was trained, for baselines that have such a start.
         chosen: What dev chose: ``learning_rate``, ``step``, ``c`` …
+        dev: Logits of the dev rows as chosen, `[rows, columns]`: ensembles go by them.
     """
 
     scores: Tensor
     dev_accuracy: float
     start: Tensor | None = None
-    chosen: dict[str, float] = field(default_factory=dict)
+    chosen: Mapping[str, float | str] = field(default_factory=dict)
+    dev: Tensor | None = None
 
 
 @dataclass
@@ -155,8 +157,9 @@ class OutcomeCheckpoint:
         seeds: dict[str, dict[str, Any]] = {}
         for seed, scored in outcome.seeds.items():
             tensors[f"scores.{seed}"] = scored.scores
-            if scored.start is not None:
-                tensors[f"start.{seed}"] = scored.start
+            for name in ("start", "dev"):
+                if (of_name := getattr(scored, name)) is not None:
+                    tensors[f"{name}.{seed}"] = of_name
             seeds[str(seed)] = {"dev_accuracy": scored.dev_accuracy, "chosen": scored.chosen}
         meta = {"step": len(seeds), "seeds": seeds, "spent": asdict(outcome.spent), "curves": outcome.curves}
         self._store.save_checkpoint(tensors, meta)
@@ -168,6 +171,6 @@ class OutcomeCheckpoint:
             return
         tensors, meta = checkpoint
         for seed, record in meta["seeds"].items():
-            scores, start = tensors[f"scores.{seed}"], tensors.get(f"start.{seed}")
-            outcome.seeds[int(seed)] = Scored(scores, record["dev_accuracy"], start, record["chosen"])
+            scores, start, dev = tensors[f"scores.{seed}"], tensors.get(f"start.{seed}"), tensors.get(f"dev.{seed}")
+            outcome.seeds[int(seed)] = Scored(scores, record["dev_accuracy"], start, record["chosen"], dev)
         outcome.spent, outcome.curves = Spent(**meta["spent"]), list(meta["curves"])

@@ -60,14 +60,17 @@ def _probes(inputs: BaselineInputs, features: Features, fit: Callable[..., Fitte
     for done, (seed, train) in enumerate(inputs.train.items()):
         inputs.on_units(0.5 + 0.5 * done / len(inputs.train))
         dev, where = inputs.dev[seed], f"{inputs.where}, data seed {seed}"
+        dev_features = features(dev.texts)
         probe, choice = fit_on_dev(
             partial(fit, features(train.texts), train.labels, len(inputs.task.labels), where=where),
-            features(dev.texts),
+            dev_features,
             dev.labels,
             c_values=inputs.options["c_values"],
             select_by=inputs.select_by,
         )
-        outcome.seeds[seed] = Scored(probe.scores(test), choice["dev_accuracy"], chosen={"c": choice["c"]})
+        outcome.seeds[seed] = Scored(
+            probe.scores(test), choice["dev_accuracy"], chosen={"c": choice["c"]}, dev=probe.scores(dev_features)
+        )
         outcome.spent.forward_rows += len(train.texts) + len(dev.texts)
         outcome.spent.trained_parameters = probe.parameters
     return outcome

@@ -20,6 +20,7 @@ def majority(inputs: BaselineInputs) -> BaselineOutcome:
         counts = np.bincount(train.labels, minlength=classes) + 1.0
         logs = torch.tensor(np.log(counts / counts.sum()), dtype=torch.float32)
         dev = inputs.dev[seed]
-        accuracy = measure(logs.expand(len(dev.labels), -1), dev.labels)["accuracy"]
-        scored[seed] = Scored(logs.expand(len(inputs.test), -1), accuracy)
+        on_dev = logs.expand(len(dev.labels), -1)
+        accuracy = measure(on_dev, dev.labels)["accuracy"]
+        scored[seed] = Scored(logs.expand(len(inputs.test), -1), accuracy, dev=on_dev)
     return BaselineOutcome(scored)

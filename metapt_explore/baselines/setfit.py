@@ -110,11 +110,13 @@ def setfit(inputs: BaselineInputs) -> BaselineOutcome:
         head = training.head()
         chosen = {"learning_rate": best["learning_rate"], "step": best["step"]}
         scores = head.scores(encoder.embed(test))
-        outcome.seeds[seed] = Scored(scores, best["dev_accuracy"], initial_scores, chosen)
+        on_dev = head.scores(encoder.embed(written_out(inputs.dev[seed].texts)))
+        outcome.seeds[seed] = Scored(scores, best["dev_accuracy"], initial_scores, chosen, on_dev)
         outcome.curves += [{"data_seed": seed, **point} for point in curve]
         scorings = 1 + len(rates) * (len(training.scored_steps) - 1)
         outcome.spent.row_passes += 2 * len(training.pairs.same) * len(rates)
-        outcome.spent.forward_rows += len(test) + scorings * len(inputs.dev[seed].texts)
+        # The chosen weights score dev once more, for what is kept of its rows.
+        outcome.spent.forward_rows += len(test) + (scorings + 1) * len(inputs.dev[seed].texts)
         outcome.spent.forward_rows += (scorings + 2) * len(train.texts)
         outcome.spent.trained_parameters = weights.size + head.parameters
         inputs.keep(outcome)

@@ -33,14 +33,17 @@ def tfidf(inputs: BaselineInputs) -> BaselineOutcome:
         except ValueError:
             raise UserError(f"{where}: the training texts hold no word for the baseline `tfidf`.") from None
         fit = partial(LogisticRegressionHead, features, train.labels, len(inputs.task.labels), where=where)
+        dev_features = words.transform(written_out(dev.texts))
         head, choice = fit_on_dev(
             fit,
-            words.transform(written_out(dev.texts)),
+            dev_features,
             dev.labels,
             c_values=inputs.options["c_values"],
             select_by=inputs.select_by,
         )
         scores = head.scores(words.transform(test_texts))
-        outcome.seeds[seed] = Scored(scores, choice["dev_accuracy"], chosen={"c": choice["c"]})
+        outcome.seeds[seed] = Scored(
+            scores, choice["dev_accuracy"], chosen={"c": choice["c"]}, dev=head.scores(dev_features)
+        )
         outcome.spent.trained_parameters = max(outcome.spent.trained_parameters, head.parameters)
     return outcome

@@ -28,10 +28,9 @@ def zero_shot(inputs: BaselineInputs) -> BaselineOutcome:
     inputs.on_units(0.5)
     scored = {}
     for seed, dev in inputs.dev.items():
-        accuracy = measure(calibrated_scores(score, dev.texts, how=how, blanks=blanks), dev.labels, pattern.verbalizer)[
-            "accuracy"
-        ]
-        scored[seed] = Scored(test, accuracy)
+        on_dev = calibrated_scores(score, dev.texts, how=how, blanks=blanks)
+        accuracy = measure(on_dev, dev.labels, pattern.verbalizer)["accuracy"]
+        scored[seed] = Scored(test, accuracy, dev=on_dev)
     rows = len(inputs.test) + sum(len(dev.texts) for dev in inputs.dev.values())
     rows += len(blanks) * (1 + len(inputs.dev)) if how == "content_free" else 0
     return BaselineOutcome(scored, Spent(forward_rows=rows), verbalizer=pattern.verbalizer)

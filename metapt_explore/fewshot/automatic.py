@@ -70,6 +70,7 @@ def tune_with_automatic_words(
             outcome.forward + tuned.forward,
             outcome.choosing + tuned.choosing,
             {**outcome.predictions, **tuned.predictions},
+            {**outcome.dev_predictions, **tuned.dev_predictions},
         )
         if callbacks.checkpoints is not None:
             _save(callbacks.checkpoints, outcome, steps=(index + 1) * plan.config.steps)
@@ -90,8 +91,9 @@ def _save(store: CheckpointStore, outcome: TuningOutcome, *, steps: int) -> None
     meta |= {"passes": outcome.passes, "forward": outcome.forward, "choosing": outcome.choosing}
     tensors = {str(seed): prompt for seed, prompt in outcome.prompts.items()}
     tensors |= {f"start.{seed}": prompt for seed, prompt in outcome.starts.items()}
-    for seed, said in outcome.predictions.items():
-        tensors |= {f"logs.{seed}": said.log_probabilities, f"predicted.{seed}": said.predicted}
+    for part, by_seed in (("", outcome.predictions), ("dev_", outcome.dev_predictions)):
+        for seed, said in by_seed.items():
+            tensors |= {f"{part}logs.{seed}": said.log_probabilities, f"{part}predicted.{seed}": said.predicted}
     store.save_checkpoint(tensors, meta)
 
 
@@ -103,12 +105,11 @@ def _restore(store: CheckpointStore | None) -> TuningOutcome:
     # Results are in the order in which seeds were finished.
     prompts = {int(result["data_seed"]): tensors[str(result["data_seed"])] for result in meta["results"]}
     starts = {seed: tensors[f"start.{seed}"] for seed in prompts if f"start.{seed}" in tensors}
-    predictions = {
-        seed: RowScores(tensors[f"logs.{seed}"], tensors[f"predicted.{seed}"])
-        for seed in prompts
-        if f"logs.{seed}" in tensors
-    }
-    if len(predictions) < len(prompts):  # of a version that kept none
+    if any(f"dev_logs.{seed}" not in tensors for seed in prompts):  # of a version that kept none
         return TuningOutcome([], [], {}, {}, 0, 0)
+    said, on_dev = (
+        {seed: RowScores(tensors[f"{part}logs.{seed}"], tensors[f"{part}predicted.{seed}"]) for seed in prompts}
+        for part in ("", "dev_")
+    )
     passes, forward, choosing = (int(meta.get(key, 0)) for key in ("passes", "forward", "choosing"))
-    return TuningOutcome(meta["results"], meta["curves"], prompts, starts, passes, forward, choosing, predictions)
+    return TuningOutcome(meta["results"], meta["curves"], prompts, starts, passes, forward, choosing, said, on_dev)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from metapt_explore.fewshot.predictions import RowScores
 from metapt_explore.fewshot.scoring import ClassReading, FewShotData, Metrics, finite_or_last, row_losses
 from metapt_explore.fewshot.selection import Cell, CurvePoint
 
@@ -24,6 +25,7 @@ class DevScores:
         self._cells, self._reading, self._data = cells, reading, data
         self._metrics: dict[tuple[int, int], Metrics] = {}
         self._row_losses: dict[tuple[int, int], Tensor] = {}
+        self._said: dict[tuple[int, int], RowScores] = {}
 
     def score(self, snapshots: Mapping[int, Tensor], running: Sequence[int]) -> None:
         """Scores the running cells at the steps that have not been scored.
@@ -45,9 +47,16 @@ class DevScores:
             scores = self._reading.scores(prompts, dev, [self._data.train[seed]] * len(keys))
             for index, (step, cell) in enumerate(keys):
                 metrics = self._reading.measure(scores[index], dev)
-                losses = row_losses(scores[index], dev.labels, self._reading.pattern.verbalizer)
+                verbalizer = self._reading.pattern.verbalizer
+                losses = row_losses(scores[index], dev.labels, verbalizer)
+                said = RowScores.of(scores[index], verbalizer)
                 for alike in self._members(seed) if step == 0 else [cell]:
                     self._metrics[step, alike], self._row_losses[step, alike] = metrics, losses
+                    self._said[step, alike] = said
+
+    def said(self, step: int, cell: int) -> RowScores:
+        """What is said of the dev rows of a cell's data seed after a scored step."""
+        return self._said[step, cell]
 
     def better_half(self, running: Sequence[int], step: int) -> list[int]:
         """Of the running cells of each data seed the half with the lower dev loss at a scored step, at least one.

@@ -16,6 +16,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from metapt_explore.fewshot.scoring import LabelledTexts
     from metapt_explore.verbalizers.verbalizer import Verbalizer
 
 #: What the columns of class scores begin with; then the number of the class.
@@ -87,3 +88,19 @@ def predictions_table(by_seed: Mapping[int, RowScores], labels: Sequence[int], n
             )
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def dev_predictions_table(
+    by_seed: Mapping[int, RowScores], dev: Mapping[int, LabelledTexts], numbers: Mapping[int, Sequence[int]]
+) -> pd.DataFrame:
+    """The same of the dev rows, which every data seed has of its own: ensembles go by it.
+
+    Args:
+        by_seed: What was said of the dev rows, by data seed.
+        dev: The dev rows of each data seed.
+        numbers: Their places in the table ``rows``.
+    """
+    return pd.concat(
+        [predictions_table({seed: said}, dev[seed].labels, numbers[seed]) for seed, said in by_seed.items()],
+        ignore_index=True,
+    )

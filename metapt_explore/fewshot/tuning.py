@@ -73,6 +73,7 @@ class TuningOutcome:
         forward: Rows sent forward only, to choose on dev and to score, each as often as there were prompts.
         choosing: Rows among `passes` that made the starts, before any step of tuning.
         predictions: What the kept prompt of each data seed says of the scored rows.
+        dev_predictions: What it says of the data seed's dev rows.
     """
 
     results: list[TuningResult]
@@ -83,6 +84,7 @@ class TuningOutcome:
     forward: int
     choosing: int = 0
     predictions: dict[int, RowScores] = field(default_factory=dict)
+    dev_predictions: dict[int, RowScores] = field(default_factory=dict)
 
 
 def tune(
@@ -142,6 +144,7 @@ def _outcome(tuned: TuningSteps) -> TuningOutcome:
         forward=tuned.starts.forward_rows + dev_rows + state.tested_rows + reading.forward.rows - rows_before_soups,
         choosing=tuned.starts.row_passes,
         predictions={seed: RowScores.of(each.scores, reading.pattern.verbalizer) for seed, each in prompts.items()},
+        dev_predictions={seed: each.dev for seed, each in prompts.items()},
     )
 
 
@@ -152,6 +155,7 @@ class _ChosenPrompt:
     Attributes:
         prompt: `[prompt_tokens, width]`.
         scores: Of the scored rows under it, `[rows, columns]`.
+        dev: What it says of dev rows.
         dev_accuracy: On dev rows.
         learning_rate: Its learning rate; NaN for a soup.
         step: Its step; NaN for a soup.
@@ -159,6 +163,7 @@ class _ChosenPrompt:
 
     prompt: Tensor
     scores: Tensor
+    dev: RowScores
     dev_accuracy: float
     learning_rate: float
     step: float
@@ -166,16 +171,20 @@ class _ChosenPrompt:
 
 def _chosen_prompt(tuned: TuningSteps, final: FinalScores, point: CurvePoint) -> _ChosenPrompt:
     seed, step, rate = point["data_seed"], point["step"], point["learning_rate"]
-    prompt = tuned.state.snapshots[step][tuned.cells.index((seed, rate))]
-    return _ChosenPrompt(prompt, final.at(seed, step), point["dev_accuracy"], rate, step)
+    cell = tuned.cells.index((seed, rate))
+    said = tuned.dev_scores.said(step, cell)
+    return _ChosenPrompt(
+        tuned.state.snapshots[step][cell], final.at(seed, step), said, point["dev_accuracy"], rate, step
+    )
 
 
 def _soup(tuned: TuningSteps, seed: int, prompt: Tensor) -> _ChosenPrompt:
     data, reading = tuned.data, tuned.reading
     train, dev = data.train[seed], data.dev[seed]
     scores = reading.scores(prompt[None], data.scored, [train])[0]
-    on_dev = reading.measure(reading.scores(prompt[None], dev, [train])[0], dev)
-    return _ChosenPrompt(prompt, scores, on_dev["accuracy"], float("nan"), float("nan"))
+    dev_scores = reading.scores(prompt[None], dev, [train])[0]
+    said, accuracy = RowScores.of(dev_scores, reading.pattern.verbalizer), reading.measure(dev_scores, dev)["accuracy"]
+    return _ChosenPrompt(prompt, scores, said, accuracy, float("nan"), float("nan"))
 
 
 def _result(tuned: TuningSteps, seed: int, *, chosen: _ChosenPrompt, initial: Tensor) -> TuningResult:

@@ -7,34 +7,48 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from metapt_explore.config import StudyConfig
+from metapt_explore.config import EncoderConfig, StudyConfig
 from metapt_explore.errors import UserError
-from metapt_explore.storage.stage_file import StageRecord
+from metapt_explore.storage.studies import IndexEntry
+from metapt_explore.storage.workspace import Workspace
+
+#: What a model is, by the key of its hash among the inputs of a stage.
+ROLES = {"model": "language model", "encoder": "sentence encoder", "classifier": "classifier"}
 
 
-def models_used(config: StudyConfig, stages: Sequence[StageRecord]) -> list[dict[str, Any]]:
-    """The language model and the sentence encoder of finished stages.
+def models_used(workspace: Workspace, config: StudyConfig, done: Sequence[IndexEntry]) -> list[dict[str, Any]]:
+    """The language model, sentence encoders and classifiers of finished stages.
 
     Args:
+        workspace: Where the study lies.
         config: The study.
-        stages: Records of its stages. The hashes are theirs: a model's files may have changed since.
+        done: Entries of its list that are finished. The hashes are those of their stages: files may have changed since.
 
     Returns:
         For each model ``role``, ``name``, ``hash``, and as far as known ``revision`` (as the study asks for it),
         ``commit``, ``package``, ``version``, ``file``, ``sha256``, ``quantisation``.
     """
-    used: list[dict[str, Any]] = []
-    for role, key, asked in (
-        ("language model", "model", config.model),
-        ("sentence encoder", "encoder", config.encoder),
-    ):
-        hashes = list(dict.fromkeys(str(found) for stage in stages if (found := stage["inputs"].get(key))))
-        for content in hashes:
+    used: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry in done:
+        inputs = workspace.artifact(entry["id"]).stage["inputs"]
+        for key, role in ROLES.items():
+            content = str(inputs.get(key, ""))
+            if not content or (role, content) in used:
+                continue
+            asked = config.model if key == "model" else _encoder(config, entry)
             facts = {"role": role, "name": _portable(asked.name), "hash": content}
             if asked.revision is not None:
                 facts["revision"] = asked.revision
-            used.append(facts | _origin(asked.name, asked.revision, content))
-    return used
+            used[role, content] = facts | _origin(asked.name, asked.revision, content)
+    return sorted(used.values(), key=lambda facts: list(ROLES.values()).index(facts["role"]))
+
+
+def _encoder(config: StudyConfig, entry: IndexEntry) -> EncoderConfig:
+    """The encoder that a stage ran: a baseline may have its own."""
+    if entry["kind"].startswith("baseline"):
+        with suppress(UserError):
+            return config.baseline(entry["method"]).encoder_in(config.encoder)
+    return config.encoder
 
 
 def _origin(name: str, revision: str | None, content: str) -> dict[str, Any]:

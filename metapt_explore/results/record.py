@@ -1,14 +1,14 @@
 """What is kept of a study: scores, curves, costs, facts about data and clusters; never a text.
 
 A record is a folder of its own (`studies/<name>/` in this repository): ``record.json``, ``results.parquet``,
-``curves.parquet`` and ``study.yaml``. Reports are made of records, whether they come out of a workspace or of such a
-folder, so that a published study can be looked at without computing anything.
+``curves.parquet``, ``study.yaml``, and what not every study has, such as every decision (``predictions.parquet``) with
+the rows that it is about (``rows.parquet``: a hash of the text, and facts). Reports are made of records, whether they
+come out of a workspace or of such a folder, so that a published study can be looked at without computing anything.
 """
 
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from metapt_explore.config import StudyConfig, TaskConfig, load_study_task, readable_yaml, to_yaml
+from metapt_explore.config import StudyConfig, readable_yaml, to_yaml
 from metapt_explore.config.paper_numbers import FILE as PAPER_NUMBERS
 from metapt_explore.config.paper_numbers import read_paper_numbers
 from metapt_explore.config.reading import parse_yaml, read_yaml
@@ -25,6 +25,7 @@ from metapt_explore.fewshot.overlaps import task_overlaps
 from metapt_explore.results.budgets import Budget, method_budgets
 from metapt_explore.results.clustering_quality import clustering_quality
 from metapt_explore.results.cut_texts import read_cut_texts
+from metapt_explore.results.kept_rows import recorded_decisions
 from metapt_explore.results.looks import agreement_of, screenings_of
 from metapt_explore.results.made_rows import made_of_texts
 from metapt_explore.results.models_used import models_used
@@ -35,7 +36,8 @@ from metapt_explore.results.tables import (
     results_table,
     split_samples,
 )
-from metapt_explore.storage.files import read_json, write_bytes, write_json, write_table
+from metapt_explore.results.task_facts import task_facts
+from metapt_explore.storage.files import Compression, read_json, write_bytes, write_json, write_table
 from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
@@ -44,7 +46,9 @@ FIRST = ["method", "task", "data_seed", "init_seed", "accuracy", "macro_f1", "st
 #: Settings that mean nothing outside a workspace.
 LOCAL = ["study", "artifact"]
 #: Tables that not every record has.
-MORE_TABLES = ("efficiency", "agreement")
+MORE_TABLES = ("efficiency", "agreement", "predictions", "rows")
+#: Of tables that are large.
+COMPRESSION: dict[str, Compression] = {"predictions": "zstd", "rows": "zstd"}
 
 
 @dataclass
@@ -70,6 +74,9 @@ class Record:
         labels: How labels of the pre-training texts were found (`labelling`), where the data's own were not all.
         screenings: What was seen of methods beforehand, where somebody asked (`metapt screen`).
         published: Numbers of others (``published.yaml``), shown apart and in no statistic.
+        predictions: Every decision at the study's own number of examples, see `kept_rows`; of records of earlier
+            versions none.
+        rows: The rows that they are about: a hash of the text, its class and facts.
     """
 
     name: str
@@ -89,6 +96,8 @@ class Record:
     labels: dict[str, Any] = field(default_factory=dict)
     screenings: list[dict[str, Any]] = field(default_factory=list)
     published: list[dict[str, Any]] = field(default_factory=list)
+    predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    rows: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def methods(self) -> list[str]:
@@ -104,7 +113,8 @@ class Record:
         for name in MORE_TABLES:
             table: pd.DataFrame = getattr(self, name)
             if len(table):
-                write_table(folder / f"{name}.parquet", table.drop(columns=LOCAL, errors="ignore"))
+                columns = table.drop(columns=LOCAL, errors="ignore")
+                write_table(folder / f"{name}.parquet", columns, compression=COMPRESSION.get(name, "snappy"))
             else:
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
         write_bytes(folder / "study.yaml", yaml.safe_dump(self.study, sort_keys=False, allow_unicode=True).encode())
@@ -181,9 +191,10 @@ def record_of(workspace: Workspace, name: str) -> Record:
     # Baselines without the language model count only if there are no other scores.
     manifests = [{**s["manifest"], "dtype": dtype} for s in stages if (dtype := s["inputs"].get("dtype"))]
     manifests = manifests or [stage["manifest"] for stage in stages]
-    models = models_used(config, [workspace.artifact(entry["id"]).stage for entry in done])
+    models = models_used(workspace, config, done)
     cut = {share.of: share.as_dict() for share in read_cut_texts(workspace, config)}
-    tasks = _tasks(workspace, config, done)
+    predictions, rows = recorded_decisions(workspace, config, [e["task"] for e in done if e["kind"] == "split"])
+    tasks = task_facts(workspace, config, done)
     return Record(
         name=name,
         title=config.title,
@@ -206,6 +217,8 @@ def record_of(workspace: Workspace, name: str) -> Record:
         screenings=screenings_of(workspace, done),
         published=read_paper_numbers(workspace.study_folder(name) / PAPER_NUMBERS),
         labels=_labels(workspace, done),
+        predictions=predictions,
+        rows=rows,
     )
 
 
@@ -249,6 +262,7 @@ def _clusterings(workspace: Workspace, config: StudyConfig, done: list[IndexEntr
                 "sizes": [cluster["rows"] for cluster in clusters.get("clusters", [])],
                 "names": [cluster["name"] for cluster in clusters.get("clusters", [])],
                 "outliers": clusters.get("outliers"),
+                **({"moved": clusters["moved"]} if clusters.get("moved") else {}),
                 "quality": {k: v for k, v in (clusters.get("quality") or {}).items() if k != "sizes"},
                 "agreement": clusters.get("agreement"),
                 "tasks": tasks.get("tasks"),
@@ -258,36 +272,6 @@ def _clusterings(workspace: Workspace, config: StudyConfig, done: list[IndexEntr
                     else float(value)
                     for key in ("stability", "label_information", "gain", "start_gain")
                 },
-            }
-        )
-    return records
-
-
-def _tasks(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) -> list[dict[str, Any]]:
-    known: dict[str, TaskConfig] = {}
-    for source in config.evaluation.tasks:
-        # The file may be gone; its results are still here.
-        with suppress(UserError):
-            loaded = load_study_task(config.evaluation, source)
-            known[loaded.name] = loaded
-    records = []
-    for entry in done:
-        if entry["kind"] != "split":
-            continue
-        artifact = workspace.artifact(entry["id"])
-        task, summary = known.get(entry["task"]), artifact.summary
-        records.append(
-            {
-                "name": entry["task"],
-                "title": task.title if task else "",
-                "sentiment": task.sentiment if task else None,
-                "template": task.template if task else None,
-                "words": {name: label.words for name, label in task.labels.items()} if task else {},
-                "classes": list(artifact.stage["config"]["labels"]),
-                "shots": artifact.stage["config"]["shots"],
-                **({"max_tokens": task.max_tokens} if task and task.max_tokens is not None else {}),
-                **{key: summary.get(key) for key in ("sizes", "warnings", "checksums")},
-                "samples": split_samples(artifact),
             }
         )
     return records

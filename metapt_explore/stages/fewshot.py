@@ -161,7 +161,7 @@ class FewShot(Stage):
     def compute(self, out: ArtifactWriter) -> None:
         """Tunes and scores the prompt."""
         from metapt_explore.fewshot.automatic import tune_with_automatic_words
-        from metapt_explore.fewshot.predictions import predictions_table
+        from metapt_explore.fewshot.predictions import dev_predictions_table, predictions_table
         from metapt_explore.fewshot.scoring import FewShotData
         from metapt_explore.fewshot.tuning import tune
         from metapt_explore.fewshot.tuning_steps import TuningPlan, step_scale
@@ -189,6 +189,7 @@ class FewShot(Stage):
         out.write_table("results", pd.DataFrame(outcome.results))
         out.write_table("curves", pd.DataFrame(outcome.curves))
         out.write_table("predictions", predictions_table(outcome.predictions, rows.scored.labels, rows.numbers))
+        out.write_table("dev_predictions", dev_predictions_table(outcome.dev_predictions, rows.dev, rows.dev_numbers))
         out.write_tensors("prompts", {f"data_seed_{seed}": value for seed, value in outcome.prompts.items()})
         if outcome.starts:
             out.write_tensors("starts", {f"data_seed_{seed}": value for seed, value in outcome.starts.items()})

@@ -54,9 +54,11 @@ class FewShotProbe(FewShot):
 
     def compute(self, out: ArtifactWriter) -> None:
         """Fits the probes and reads the prompts beside them."""
+        from metapt_explore.fewshot.predictions import dev_predictions_table, predictions_table
+
         tuned = self.parent("tuned")
         prompts, results = tuned.tensors("prompts"), tuned.table("results")
-        readings, predictions, forward = self._read(prompts)
+        readings, rows, forward = self._read(prompts)
         changed = [
             {**record, **readings[f"data_seed_{record['data_seed']}"].scores}
             for record in results.to_dict(orient="records")
@@ -66,7 +68,13 @@ class FewShotProbe(FewShot):
         curves = tuned.table("curves")
         of_test = [column for column in curves if str(column).startswith("test_")]
         out.write_table("curves", curves.assign(**dict.fromkeys(of_test, float("nan"))))
-        out.write_table("predictions", predictions)
+        said = {seed: readings[f"data_seed_{seed}"] for seed in rows.train}
+        out.write_table(
+            "predictions",
+            predictions_table({s: each.said for s, each in said.items()}, rows.scored.labels, rows.numbers),
+        )
+        of_dev = {seed: each.said_of_dev for seed, each in said.items()}
+        out.write_table("dev_predictions", dev_predictions_table(of_dev, rows.dev, rows.dev_numbers))
         out.write_tensors("prompts", prompts)
         if starts := own_starts(tuned):
             out.write_tensors("starts", starts)
@@ -83,11 +91,11 @@ class FewShotProbe(FewShot):
             }
         )
 
-    def _read(self, prompts: dict[str, Tensor]) -> tuple[dict[str, _Reading], pd.DataFrame, int]:
-        """Each data seed's reading, what it says of every scored row, and the rows sent forward for them."""
+    def _read(self, prompts: dict[str, Tensor]) -> tuple[dict[str, _Reading], FewShotRows, int]:
+        """Each data seed's reading, the rows that are read, and how many were sent forward."""
         import torch
 
-        from metapt_explore.fewshot.predictions import RowScores, predictions_table
+        from metapt_explore.fewshot.predictions import RowScores
         from metapt_explore.fewshot.probe_ensemble import fit_probes, held_out, pooled, weigh
         from metapt_explore.fewshot.scoring import ClassReading, measure
 
@@ -116,7 +124,8 @@ class FewShotProbe(FewShot):
             probe = fitted[weights.c]
             said = pooled(words_of_scored[place], probe.scores(states_of_scored), weights)
             end = measure(said, scored.labels)
-            on_dev = measure(pooled(words_of_dev, opinions[weights.c], weights), dev.labels)
+            said_of_dev = pooled(words_of_dev, opinions[weights.c], weights)
+            on_dev = measure(said_of_dev, dev.labels)
             scores = {
                 "accuracy": end["accuracy"],
                 "macro_f1": end["macro_f1"],
@@ -126,9 +135,8 @@ class FewShotProbe(FewShot):
                 "calibrated_accuracy": float("nan"),
                 "weights": json.dumps(asdict(weights)),
             }
-            readings[name] = _Reading(probe, weights, scores, RowScores.of(said))
-        said_of = {seed: readings[name].said for seed, name in names.items()}
-        return readings, predictions_table(said_of, scored.labels, rows.numbers), reading.forward.rows
+            readings[name] = _Reading(probe, weights, scores, RowScores.of(said), RowScores.of(said_of_dev))
+        return readings, rows, reading.forward.rows
 
     def work(self, reckoning: Reckoning) -> Work:
         """The chosen prompt of every data seed on its dev rows and on the test rows."""
@@ -145,6 +153,7 @@ class _Reading:
     weights: EnsembleWeights
     scores: dict[str, Any]
     said: RowScores
+    said_of_dev: RowScores
 
 
 def kept_weights(evaluation: Artifact, data_seed: int) -> dict[str, Any] | None:

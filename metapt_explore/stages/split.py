@@ -78,6 +78,7 @@ class Split(Stage):
             # Label words do not change the rows; only the values that tell classes apart do.
             "labels": {name: label.value for name, label in self.task.labels.items()},
             "columns": [source.columns.model_dump(mode="json") for source in self.task.sources],
+            **({"keeps_groups": True} if any(source.columns.group for source in self.task.sources) else {}),
             "shots": ALL if all_rows else evaluation.shots,
             **({"dev_share": self.task.dev_share} if self.task.dev_share is not None else {}),
             "data_seeds": evaluation.data_seeds,
@@ -113,6 +114,7 @@ class Split(Stage):
     def compute(self, out: ArtifactWriter) -> None:
         """Draws the rows."""
         from metapt_explore.fewshot.samples import sample_facts
+        from metapt_explore.fewshot.split_rows import with_groups
         from metapt_explore.fewshot.splits import make_splits
         from metapt_explore.seeds import stream
 
@@ -131,7 +133,7 @@ class Split(Stage):
                 order = stream(seed, "shuffled_labels", self.task.name, part, part_seed or 0).permutation(len(frame))
                 frame["label"] = frame["label"].to_numpy()[order]
             frames.append(frame)
-        table = pd.concat(frames, ignore_index=True)
+        table = with_groups(pd.concat(frames, ignore_index=True), self.task, evaluation.data_seeds)
         out.write_table("rows", table)
         sizes = {"test": len(splits.test), "train": len(next(iter(splits.train.values())))}
         out.write_summary(
@@ -165,6 +167,7 @@ class FewShotRows:
         dev: As many held-out examples for choosing.
         scored: Test rows, or dev rows of other data seeds (`evaluation.scored_on`).
         numbers: Places of the scored rows in the table ``rows``.
+        dev_numbers: Places of the dev rows of each data seed.
     """
 
     def __init__(self, split: Artifact, task: TaskConfig, evaluation: EvaluationConfig, init_seed: int) -> None:
@@ -175,6 +178,9 @@ class FewShotRows:
             {seed: self._rows(rows[(rows["split"] == name) & (rows["data_seed"] == seed)]) for seed in seeds}
             for name in ("train", "dev")
         )
+        self.dev_numbers = {
+            seed: rows.index[(rows["split"] == "dev") & (rows["data_seed"] == seed)].tolist() for seed in seeds
+        }
         scored = rows[rows["split"] == "test"]
         if evaluation.scored_on == "other_seeds":
             scored = other_seeds_rows(rows, seeds, evaluation.test_rows)

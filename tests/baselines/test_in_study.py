@@ -14,13 +14,14 @@ from kept import KeptInMemory, StopAt
 from small_inputs import inputs_of
 
 from metapt_explore.baselines import setfit
+from metapt_explore.baselines.adapters import lora
 from metapt_explore.baselines.full import full
 from metapt_explore.baselines.in_context import in_context
 from metapt_explore.baselines.inputs import OutcomeCheckpoint
-from metapt_explore.baselines.lora import lora
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.cost.count import Reckoning
 from metapt_explore.errors import Cancelled
+from metapt_explore.fewshot.scoring import measure
 from metapt_explore.jobs.queue import cancel
 from metapt_explore.progress.state import Progress
 from metapt_explore.stages.registry import count, shares
@@ -71,6 +72,8 @@ def test_finished_data_seeds_are_kept(kind: str, world: Path) -> None:
         assert (again.dev_accuracy, again.chosen) == (scored.dev_accuracy, scored.chosen)
         assert torch.equal(again.scores, scored.scores) and (again.start is None) == (scored.start is None)
         assert scored.start is None or torch.equal(again.start, scored.start)
+        assert scored.dev is not None and torch.equal(again.dev, scored.dev)
+        assert measure(scored.dev, inputs.dev[seed].labels, whole.verbalizer)["accuracy"] == scored.dev_accuracy
 
 
 def test_work_of_baselines_is_counted(world: Path, tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from small_inputs import inputs_of, plain_scores
 from transformers import AutoModelForCausalLM
 
 from metapt_explore.baselines import model_tuning
+from metapt_explore.baselines.adapters import add_matrices, lora
 from metapt_explore.baselines.fine_tuning import TrainedWeights
 from metapt_explore.baselines.full import all_weights, full
-from metapt_explore.baselines.lora import add_matrices, lora
-from metapt_explore.baselines.zero_shot import zero_shot
+from metapt_explore.baselines.zero_shot import unprompted, zero_shot
 from metapt_explore.errors import UserError
 
 
@@ -28,10 +28,10 @@ def test_step_0_is_zero_shot_and_training_learns(kind: str, model: str, world: P
     rate = 0.03 if kind == "lora" else 0.003
     inputs = inputs_of(world, kind, folder, learning_rates=[rate], steps=12, batch_size=8)
     outcome = (lora if kind == "lora" else full)(inputs)
-    unprompted = zero_shot(replace(inputs, options={"calibration": "none"}))
+    without = zero_shot(replace(inputs, options={"calibration": "none"}))
     for seed, scored in outcome.seeds.items():
         assert scored.start is not None
-        torch.testing.assert_close(scored.start, unprompted.seeds[seed].scores, atol=2e-4, rtol=1e-3)
+        torch.testing.assert_close(scored.start, without.seeds[seed].scores, atol=2e-4, rtol=1e-3)
         own = [record for record in outcome.curves if record["data_seed"] == seed]
         assert [record["step"] for record in own] == [0, 2, 4, 12]
         assert own[-1]["train_loss"] < 0.7 * own[1]["train_loss"]
@@ -97,7 +97,7 @@ def test_lora_adds_the_scaled_product_of_its_matrices(world: Path) -> None:
                 plain.get_submodule(start).weight += 3.0 * b @ a
         rows = [backbone.layout.encode(f"{text} Sentiment :") for text in inputs.test]
         expected = plain_scores(plain, rows, list(pattern.words))
-    scores = model_tuning.unprompted(backbone, pattern, inputs.test)
+    scores = unprompted(backbone, pattern, inputs.test)
     torch.testing.assert_close(scores, expected, atol=2e-4, rtol=1e-3)
 
 
@@ -120,8 +120,8 @@ def test_texts_without_content_are_counted(world: Path) -> None:
     free = inputs.study.verbalizer.model_copy(update={"calibration": "content_free"})
     study = inputs.study.model_copy(update={"verbalizer": free})
     plain, calibrated = lora(inputs), lora(replace(inputs, study=study))
-    # Of two data seeds dev at 0 and 2 and test, and test once at the start.
-    more = (2 * 3 + 1) * len(free.content_free)
+    # Of two data seeds dev at 0, 2 and as chosen, and test; and test once at the start.
+    more = (2 * 4 + 1) * len(free.content_free)
     assert calibrated.spent.forward_rows == plain.spent.forward_rows + more
 
 
@@ -152,9 +152,10 @@ def test_rates_of_lora_drop_out_where_prompts_do(world: Path) -> None:
     study = inputs.study.model_copy(update={"evaluation": evaluation})
     options = study.baseline("b").options_in(evaluation)
     halved, whole = lora(replace(inputs, study=study, options=options)), lora(inputs)
-    # Three rates for two steps, two for two, one for two; eight dev rows at 0, then of as many rates, at 2, 4 and 6.
+    # Three rates for two steps, two for two, one for two; eight dev rows at 0, then of as many rates, at
+    # 2, 4 and 6, and as chosen.
     assert whole.spent.row_passes == 2 * 18 * 4 and halved.spent.row_passes == 2 * (6 + 4 + 2) * 4
-    assert halved.spent.forward_rows == 2 * (12 + (1 + 3 + 2 + 1) * 8) + 12
+    assert halved.spent.forward_rows == 2 * (12 + (1 + 3 + 2 + 1 + 1) * 8) + 12
     every = [{**record, "train_loss": str(record["train_loss"])} for record in whole.curves]
     for record in halved.curves:
         assert {**record, "train_loss": str(record["train_loss"])} in every

@@ -14,6 +14,9 @@ from metapt_explore.config import StudyConfig, parse
 from metapt_explore.models.folder import content_hash
 from metapt_explore.models.origin import FILE, note_origin, origin_of
 from metapt_explore.results.models_used import format_code, format_model, models_used
+from metapt_explore.storage.files import write_json
+from metapt_explore.storage.studies import IndexEntry
+from metapt_explore.storage.workspace import Workspace
 
 
 def make_model(folder: Path) -> Path:
@@ -48,15 +51,24 @@ def test_the_hub_s_commit_and_a_quantised_configuration(tmp_path: Path) -> None:
 def test_models_are_those_of_the_stages(tmp_path: Path) -> None:
     folder = make_model(tmp_path / "lm")
     note_origin(folder, "pack", "1.0", tmp_path / "lm.Q8_0.gguf")
-    study = parse(StudyConfig, tiny.study_tree(tmp_path), "study")
-    stages = [{"inputs": {"model": content_hash(folder)}}, {"inputs": {}}, {"inputs": {"encoder": "abc"}}]
-    language_model, encoder = models_used(study, stages)  # type: ignore[arg-type]
+    baselines = [{"name": "own", "kind": "setfit", "encoder": "another/encoder"}]
+    study = parse(StudyConfig, tiny.study_tree(tmp_path, baselines=baselines), "study")
+    workspace = Workspace(tmp_path / "workspace")
+
+    def entry(kind: str, **inputs: str) -> IndexEntry:
+        write_json(workspace.artifact(f"{kind}-1").folder / "stage.json", {"status": "done", "inputs": inputs})
+        return {"kind": kind, "id": f"{kind}-1", "title": kind, "method": "own"}
+
+    done = [entry("embeddings", encoder="abc"), entry("baseline", encoder="def"), entry("split")]
+    done.append(entry("fewshot", model=content_hash(folder)))
+    language_model, encoder, own = models_used(workspace, study, done)
     assert (language_model["name"], language_model["quantisation"]) == ("lm", "Q8_0")
     assert encoder == {"role": "sentence encoder", "name": "encoder", "hash": "abc"}
+    assert own == {"role": "sentence encoder", "name": "another/encoder", "hash": "def"}
     # Once the files have changed, what is noted beside them is not what was used.
     (folder / "model.safetensors").write_bytes(b"other weights")
-    assert "quantisation" not in models_used(study, stages)[0]  # type: ignore[arg-type]
-    assert str(tmp_path) not in json.dumps(models_used(study, stages))  # type: ignore[arg-type]
+    assert "quantisation" not in models_used(workspace, study, done)[0]
+    assert str(tmp_path) not in json.dumps(models_used(workspace, study, done))
 
 
 @given(st.dictionaries(st.sampled_from(["revision", "commit", "package", "quantisation", "file"]), st.text(min_size=1)))
