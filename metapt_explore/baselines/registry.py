@@ -73,8 +73,13 @@ def check_files(study: StudyConfig) -> None:
 
     for baseline in study.baselines:
         encoder = baseline.encoder_in(study.encoder)
-        if encoder is not study.encoder and baseline.runs == "encoder":
+        if encoder is not study.encoder and baseline.runs in ("encoder", "classifier"):
             try:
-                check_encoder_files(encoder)
+                if baseline.runs == "encoder":
+                    check_encoder_files(encoder)
+                else:
+                    from metapt_explore.baselines.sentence_pairs import check_classifier_files
+
+                    check_classifier_files(encoder, kind=baseline.kind)
             except UserError as error:
                 raise UserError(f"baseline '{baseline.name}': {error}") from None

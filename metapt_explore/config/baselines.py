@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from metapt_explore.config.baseline_base import BaselineConfig
+from metapt_explore.config.classifier_baselines import ClassifierBaseline, NliBaseline, RerankerBaseline
 from metapt_explore.config.encoder_baselines import (
     LinearProbeBaseline,
     MajorityBaseline,
@@ -13,7 +14,12 @@ from metapt_explore.config.encoder_baselines import (
     TfidfBaseline,
 )
 from metapt_explore.config.kinds import one_of
-from metapt_explore.config.model_baselines import FullBaseline, InContextBaseline, ZeroShotBaseline
+from metapt_explore.config.model_baselines import (
+    FullBaseline,
+    InContextBaseline,
+    InstructionSearchBaseline,
+    ZeroShotBaseline,
+)
 from metapt_explore.config.peft_baselines import (
     PEFT,
     CptBaseline,
@@ -28,16 +34,20 @@ __all__ = [
     "PEFT",
     "AnyBaseline",
     "BaselineConfig",
+    "ClassifierBaseline",
     "CptBaseline",
     "FullBaseline",
     "Ia3Baseline",
     "InContextBaseline",
+    "InstructionSearchBaseline",
     "LinearProbeBaseline",
     "LoraBaseline",
     "MajorityBaseline",
+    "NliBaseline",
     "PTuningBaseline",
     "PrefixTuningBaseline",
     "PromptTuningBaseline",
+    "RerankerBaseline",
     "SetFitBaseline",
     "TfidfBaseline",
     "ZeroShotBaseline",
@@ -63,6 +73,9 @@ else:
         PTuningBaseline,
         PrefixTuningBaseline,
         CptBaseline,
+        InstructionSearchBaseline,
+        NliBaseline,
+        RerankerBaseline,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from metapt_explore.config.baseline_base import RATES, BaselineConfig, Rates
 from metapt_explore.config.evaluation import EvaluationConfig
-from metapt_explore.config.limits import Count
+from metapt_explore.config.limits import MOST_SEARCHED, Count
+from metapt_explore.config.names import Text
 
 Calibration = Literal["none", "batch_mean", "content_free"]
 CALIBRATION = "takes off what the model says of all rows, or of texts without content"
@@ -38,6 +39,28 @@ class InContextBaseline(BaselineConfig):
     max_prompt_tokens: Count = Field(1024, description="tokens of all examples together")
     orders: int = Field(1, ge=1, le=1000, description="orders of examples to draw; dev chooses one")
     separator: str = Field("\n\n", max_length=1000, description="what stands between examples")
+
+
+class InstructionSearchBaseline(BaselineConfig):
+    """A text instead of a soft prompt: templates are tried, and instructions edited (after Prasad et al., 2023)."""
+
+    title = "a searched text instead of a soft prompt"
+    seeded = True
+    reads_words = True
+    runs_on = "model"
+    kind: Literal["instruction_search"]
+    instructions: Annotated[list[Text], Field(max_length=MOST_SEARCHED)] = Field(
+        [
+            "Classify the text as {labels}.",
+            "Read the text and say which of these it is: {labels}.",
+            "The answer is one of {labels}.",
+        ],
+        description="texts that the search begins from; `{labels}` stands for the classes' first label words",
+    )
+    rounds: int = Field(4, ge=0, le=1000, description="rounds of edits; 0: templates and instructions as they are")
+    edits: Count = Field(8, description="edits of the best instruction in a round")
+    keep: Count = Field(4, description="leaders on the training rows, among which dev chooses")
+    calibration: Calibration = Field("none", description=CALIBRATION)
 
 
 class TunedModelBaseline(BaselineConfig):

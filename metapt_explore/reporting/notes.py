@@ -20,7 +20,7 @@ def grounds_of(record: Record) -> dict[str, TaskGround]:
 
 
 def notes_of(record: Record) -> list[str]:
-    """What a reader of verdicts must know: MetaPT over one task, a model's labels, tasks nobody learned, narrow grids."""
+    """What a reader of verdicts must know: MetaPT over one task, a model's labels, tasks at chance, narrow grids."""
     notes = [
         *one_task_sentences(record.study, record.clusterings),
         *label_sentences(record.labels),

@@ -12,7 +12,8 @@ import pandas as pd
 
 from metapt_explore import hub
 from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
-from metapt_explore.config.baselines import SetFitBaseline
+from metapt_explore.config.baselines import ClassifierBaseline, SetFitBaseline
+from metapt_explore.config.classifier_baselines import class_sentences
 from metapt_explore.config.label_values import words_key
 from metapt_explore.cost.baselines import ENCODER_TOKENS, baseline_tokens
 from metapt_explore.cost.count import Reckoning, Work
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
     from metapt_explore.fewshot.scoring import LabelledTexts
 
 #: What runs, as summaries say it.
-RUNS = {"model": "language model", "encoder": "sentence encoder", None: "no model"}
+RUNS = {
+    "model": "language model",
+    "encoder": "sentence encoder",
+    "classifier": "sequence classifier",
+    None: "no model",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +86,7 @@ class Baseline(Stage):
     @property
     def uses(self) -> Needs:
         """The model that the baseline runs."""
-        return self.baseline.runs or "nothing"
+        return "encoder" if self.baseline.runs == "classifier" else self.baseline.runs or "nothing"
 
     @property
     def key(self) -> str:
@@ -115,8 +121,8 @@ class Baseline(Stage):
 
     @property
     def _runs(self) -> str:
-        """What runs, as its summary says it; an encoder of the baseline's own by its name."""
-        own = self.at_shots.encoder.name if self.baseline.runs == "encoder" else self.study.encoder.name
+        """What runs, as its summary says it; a model of the baseline's own by its name."""
+        own = self.study.encoder.name if self.baseline.runs in ("model", None) else self.at_shots.encoder.name
         return RUNS[self.baseline.runs] + (f" {own}" if own != self.study.encoder.name else "")
 
     @property
@@ -144,6 +150,10 @@ class Baseline(Stage):
             if "steps" in options:
                 config["calibration"] = verbalizer.calibration
                 config["scored_steps"] = evaluation.of_baseline(options).scored_steps
+        if isinstance(baseline, ClassifierBaseline):
+            config["sentences"] = class_sentences(baseline.hypothesis, self.task)
+            if baseline.calibration == "content_free":
+                config["content_free"] = verbalizer.content_free
         if baseline.runs == "encoder":
             from metapt_explore.models.folder import model_folder
             from metapt_explore.models.pooling import read_pooling
@@ -156,14 +166,15 @@ class Baseline(Stage):
 
     def inputs(self) -> dict[str, Any]:
         """The model that it runs."""
-        if self.baseline.runs != "encoder":
+        if self.baseline.runs in ("model", None):
             return super().inputs()
         from metapt_explore.models.device import resolve_dtype
         from metapt_explore.models.folder import content_hash, model_folder
 
         encoder, device = self.at_shots.encoder, self.pipeline.model.device
-        folder = model_folder(encoder.name, encoder.revision, hub.ENCODER)
-        inputs = {"encoder": content_hash(folder), "device": device.split(":")[0]}
+        kind = hub.CLASSIFIER if self.baseline.runs == "classifier" else hub.ENCODER
+        folder = model_folder(encoder.name, encoder.revision, kind)
+        inputs = {kind.title: content_hash(folder), "device": device.split(":")[0]}
         if isinstance(self.baseline, SetFitBaseline):
             inputs["training_dtype"] = str(resolve_dtype("auto", device)).removeprefix("torch.")
         return inputs
