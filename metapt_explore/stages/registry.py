@@ -24,6 +24,7 @@ from metapt_explore.stages.memberships import Memberships
 from metapt_explore.stages.projections import TSNE, UMAP
 from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.screen import Screen
+from metapt_explore.stages.slices import Slices
 from metapt_explore.stages.split import Split
 from metapt_explore.stages.stability import Stability
 from metapt_explore.stages.task_subset import TaskSubset
@@ -55,6 +56,7 @@ STAGES: tuple[type[Stage], ...] = (
     Screen,
     Lens,
     HardestTexts,
+    Slices,
     TemplateRanking,
     TSNE,
     UMAP,

@@ -19,7 +19,7 @@ from metapt_explore.results.record import Record
 from metapt_explore.storage.workspace import Workspace
 
 #: Pages that show a record.
-PAGES = ("fewshot", "compare", "clusters")
+PAGES = ("fewshot", "compare", "errors", "clusters")
 ENDINGS = ["zip", "json", "parquet", "yaml"]
 
 
