@@ -10,6 +10,7 @@ import yaml
 
 from metapt_explore.clusters.outliers import format_moved
 from metapt_explore.config import ClusteringConfig
+from metapt_explore.config.embeddings import EmbeddingsConfig
 from metapt_explore.models.text_lengths import MANY, CutShare
 from metapt_explore.reporting import tables
 from metapt_explore.reporting.agreement_tables import agreement_by_cluster, agreement_table
@@ -121,6 +122,9 @@ def add_clusters(document: Document, record: Record) -> None:
         "where they are the label. Gain: of the methods that learn on these clusters, over PPT, in points."
     )
     document.add(Table(tables.cluster_table(record.clusterings), text))
+    made = EmbeddingsConfig.kinds.get((record.study.get("embeddings") or {}).get("kind", "encoder"))
+    if made is not None and made.runs != "encoder":
+        document.add(Paragraph(f"Clusters are made from {made.title}, not from the sentence encoder."))
     for clustering in record.clusterings:
         if clustering["names"] and ClusteringConfig.facts(clustering["algorithm"]).meaningful:
             document.add(Paragraph(f"`{clustering['name']}`: {'; '.join(clustering['names'])}."))
