@@ -81,7 +81,7 @@ def _results(workspace: Workspace, study: str, entries: list[IndexEntry]) -> pd.
         )
     table = _stacked(frames, heads)
     # Label words and starts per data seed, if they are chosen. Older scores lack some columns.
-    return table.reindex(columns=[*COLUMNS, *(name for name in ("words", BEGINS) if name in table)])
+    return table.reindex(columns=[*COLUMNS, *(name for name in ("words", BEGINS, "c") if name in table)])
 
 
 def _stacked(frames: list[pd.DataFrame], heads: list[dict[str, Any]]) -> pd.DataFrame:
