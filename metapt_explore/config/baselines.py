@@ -10,6 +10,8 @@ from metapt_explore.config.encoder_baselines import (
     LinearProbeBaseline,
     MajorityBaseline,
     SetFitBaseline,
+    SetFitPackageBaseline,
+    StaticEmbeddingsBaseline,
     TfidfBaseline,
 )
 from metapt_explore.config.kinds import one_of
@@ -31,6 +33,8 @@ __all__ = [
     "LoraBaseline",
     "MajorityBaseline",
     "SetFitBaseline",
+    "SetFitPackageBaseline",
+    "StaticEmbeddingsBaseline",
     "TfidfBaseline",
     "ZeroShotBaseline",
     "check_calibration",
@@ -47,7 +51,9 @@ else:
         InContextBaseline,
         TfidfBaseline,
         LinearProbeBaseline,
+        StaticEmbeddingsBaseline,
         SetFitBaseline,
+        SetFitPackageBaseline,
         LoraBaseline,
         FullBaseline,
     )
