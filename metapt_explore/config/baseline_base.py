@@ -15,6 +15,7 @@ from metapt_explore.errors import did_you_mean
 
 CValues = Annotated[list[Annotated[float, Field(gt=0, le=1e9)]], Field(min_length=1, max_length=MOST_SEARCHED)]
 Rates = Annotated[list[Rate], Field(min_length=1, max_length=MOST_SEARCHED)]
+Runs = Literal["model", "encoder", "classifier", None]
 RATES = "learning rates, chosen on dev"
 
 
@@ -24,7 +25,7 @@ class BaselineConfig(Kind):
     Attributes:
         seeded: Whether it is run for each initialisation seed; the others have no initialisation.
         reads_words: Whether it reads label words behind the task's template.
-        runs_on: What it runs: the study's language model, its sentence encoder, or neither (None).
+        runs_on: What it runs: the study's language model, a sentence encoder, a sequence classifier, or none (None).
         needs_left_to_right: Whether the language model must read from left to right.
         needs_package: What `pip install` needs, and the extra of this package that holds it.
         of_inputs: Settings that say where files lie; a stage's id holds the hash of those files instead.
@@ -38,7 +39,7 @@ class BaselineConfig(Kind):
     kinds: ClassVar[dict[str, type[BaselineConfig]]]
     seeded: ClassVar[bool] = False
     reads_words: ClassVar[bool] = False
-    runs_on: ClassVar[Literal["model", "encoder", None]] = None
+    runs_on: ClassVar[Runs] = None
     needs_left_to_right: ClassVar[bool] = False
     needs_package: ClassVar[tuple[str, str] | None] = None
     of_inputs: ClassVar[tuple[str, ...]] = ()
@@ -82,10 +83,10 @@ class BaselineConfig(Kind):
         return self.options
 
     def encoder_in(self, encoder: EncoderConfig) -> EncoderConfig:
-        """The sentence encoder that it runs, given the study's."""
+        """The sentence encoder (or sequence classifier) that it runs, given the study's encoder."""
         return encoder
 
     @property
-    def runs(self) -> Literal["model", "encoder", None]:
-        """What it runs: the study's language model, its sentence encoder, or neither."""
+    def runs(self) -> Runs:
+        """What it runs: the study's language model, a sentence encoder, a sequence classifier, or none."""
         return self.runs_on

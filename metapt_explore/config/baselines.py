@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from metapt_explore.config.baseline_base import BaselineConfig
+from metapt_explore.config.classifier_baselines import ClassifierBaseline, NliBaseline, RerankerBaseline
 from metapt_explore.config.encoder_baselines import (
     LinearProbeBaseline,
     MajorityBaseline,
@@ -16,22 +17,39 @@ from metapt_explore.config.encoder_baselines import (
 )
 from metapt_explore.config.kinds import one_of
 from metapt_explore.config.model_baselines import (
-    PEFT,
     FullBaseline,
     InContextBaseline,
-    LoraBaseline,
+    InstructionSearchBaseline,
     ZeroShotBaseline,
+)
+from metapt_explore.config.peft_baselines import (
+    PEFT,
+    CptBaseline,
+    Ia3Baseline,
+    LoraBaseline,
+    PrefixTuningBaseline,
+    PromptTuningBaseline,
+    PTuningBaseline,
 )
 
 __all__ = [
     "PEFT",
     "AnyBaseline",
     "BaselineConfig",
+    "ClassifierBaseline",
+    "CptBaseline",
     "FullBaseline",
+    "Ia3Baseline",
     "InContextBaseline",
+    "InstructionSearchBaseline",
     "LinearProbeBaseline",
     "LoraBaseline",
     "MajorityBaseline",
+    "NliBaseline",
+    "PTuningBaseline",
+    "PrefixTuningBaseline",
+    "PromptTuningBaseline",
+    "RerankerBaseline",
     "SetFitBaseline",
     "SetFitPackageBaseline",
     "StaticEmbeddingsBaseline",
@@ -56,6 +74,14 @@ else:
         SetFitPackageBaseline,
         LoraBaseline,
         FullBaseline,
+        Ia3Baseline,
+        PromptTuningBaseline,
+        PTuningBaseline,
+        PrefixTuningBaseline,
+        CptBaseline,
+        InstructionSearchBaseline,
+        NliBaseline,
+        RerankerBaseline,
     )
 
 

@@ -20,7 +20,7 @@ def model_folder(name: str, revision: str | None = None, kind: hub.RepoKind = hu
     Args:
         name: A starter model, a folder, or a hub name such as ``google/t5-v1_1-base``.
         revision: Commit or tag of a hub model.
-        kind: What to call it in messages: `hub.MODEL`, `hub.ENCODER` or `hub.STATIC`.
+        kind: What to call it in messages, such as `hub.MODEL`, `hub.ENCODER` or `hub.CLASSIFIER`.
 
     Raises:
         UserError: Where the starter is not set up, the folder holds no model, or the hub has no such model or cannot

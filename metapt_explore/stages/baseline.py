@@ -12,7 +12,8 @@ import pandas as pd
 
 from metapt_explore import hub
 from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
-from metapt_explore.config.baselines import SetFitBaseline, StaticEmbeddingsBaseline
+from metapt_explore.config.baselines import ClassifierBaseline, SetFitBaseline, StaticEmbeddingsBaseline
+from metapt_explore.config.classifier_baselines import class_sentences
 from metapt_explore.config.label_values import words_key
 from metapt_explore.cost.baselines import ENCODER_TOKENS, baseline_tokens
 from metapt_explore.cost.count import Reckoning, Work
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
     from metapt_explore.fewshot.scoring import LabelledTexts
 
 #: What runs, as summaries say it.
-RUNS = {"model": "language model", "encoder": "sentence encoder", None: "no model"}
+RUNS = {
+    "model": "language model",
+    "encoder": "sentence encoder",
+    "classifier": "sequence classifier",
+    None: "no model",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +86,7 @@ class Baseline(Stage):
     @property
     def uses(self) -> Needs:
         """The model that the baseline runs."""
-        return self.baseline.runs or "nothing"
+        return "encoder" if self.baseline.runs == "classifier" else self.baseline.runs or "nothing"
 
     @property
     def key(self) -> str:
@@ -115,10 +121,10 @@ class Baseline(Stage):
 
     @property
     def _runs(self) -> str:
-        """What runs, as its summary says it; an encoder of the baseline's own by its name."""
+        """What runs, as its summary says it; a model of the baseline's own by its name."""
         if isinstance(self.baseline, StaticEmbeddingsBaseline):
             return f"static embeddings {self.baseline.model}"
-        own = self.at_shots.encoder.name if self.baseline.runs == "encoder" else self.study.encoder.name
+        own = self.study.encoder.name if self.baseline.runs in ("model", None) else self.at_shots.encoder.name
         return RUNS[self.baseline.runs] + (f" {own}" if own != self.study.encoder.name else "")
 
     @property
@@ -146,6 +152,10 @@ class Baseline(Stage):
             if "steps" in options:
                 config["calibration"] = verbalizer.calibration
                 config["scored_steps"] = evaluation.of_baseline(options).scored_steps
+        if isinstance(baseline, ClassifierBaseline):
+            config["sentences"] = class_sentences(baseline.hypothesis, self.task)
+            if baseline.calibration == "content_free":
+                config["content_free"] = verbalizer.content_free
         if baseline.runs == "encoder":
             from metapt_explore.models.folder import model_folder
             from metapt_explore.models.pooling import read_pooling
@@ -163,11 +173,12 @@ class Baseline(Stage):
 
         if isinstance(self.baseline, StaticEmbeddingsBaseline):
             return {"static_model": content_hash(model_folder(self.baseline.model, kind=hub.STATIC))}
-        if self.baseline.runs != "encoder":
+        if self.baseline.runs in ("model", None):
             return super().inputs()
         encoder, device = self.at_shots.encoder, self.pipeline.model.device
-        folder = model_folder(encoder.name, encoder.revision, hub.ENCODER)
-        inputs = {"encoder": content_hash(folder), "device": device.split(":")[0]}
+        kind = hub.CLASSIFIER if self.baseline.runs == "classifier" else hub.ENCODER
+        folder = model_folder(encoder.name, encoder.revision, kind)
+        inputs = {kind.title: content_hash(folder), "device": device.split(":")[0]}
         if isinstance(self.baseline, SetFitBaseline):  # its package trains in the number format of the files
             inputs["training_dtype"] = str(resolve_dtype("auto", device)).removeprefix("torch.")
         return inputs
@@ -175,7 +186,7 @@ class Baseline(Stage):
     def compute(self, out: ArtifactWriter) -> None:
         """Runs the baseline and measures what it says of the test rows."""
         from metapt_explore.baselines.inputs import BaselineInputs, OutcomeCheckpoint
-        from metapt_explore.baselines.registry import run_of
+        from metapt_explore.baselines.registry import package_version, run_of
         from metapt_explore.fewshot.predictions import RowScores, dev_predictions_table, predictions_table
         from metapt_explore.fewshot.scoring import LabelledTexts
         from metapt_explore.storage.peak_memory import PeakWatch
@@ -224,7 +235,7 @@ class Baseline(Stage):
             of_dev = rows[rows["split"] == "dev"]
             places = {seed: of_dev.index[of_dev["data_seed"] == seed].tolist() for seed in on_dev}
             out.write_table("dev_predictions", dev_predictions_table(on_dev, dev, places))
-        write_outcome(out, outcome, test, runs=self._runs)
+        write_outcome(out, outcome, test, runs=self._runs, package=package_version(self.baseline))
         spent = {"seconds": before + time.monotonic() - began, "peak_mib": watch.peak}
         out.write_table("telemetry", pd.DataFrame([spent]))
 
@@ -249,7 +260,9 @@ class Baseline(Stage):
         return Work(embedded=round(tokens * encoder_factor(self.baseline, self.study.encoder)))
 
 
-def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledTexts, *, runs: str) -> None:
+def write_outcome(
+    out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledTexts, *, runs: str, package: str | None = None
+) -> None:
     """Measures a baseline's scores on the test rows, whose labels are looked at here for the first time.
 
     Writes ``results`` (the columns of a few-shot evaluation, and what else dev chose), ``curves`` where there
@@ -288,5 +301,6 @@ def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledT
             "forward_rows": spent.forward_rows,
             "trained_parameters": spent.trained_parameters,
             "test_rows": len(test.texts),
+            **({"package": package} if package else {}),
         }
     )
