@@ -14,7 +14,7 @@ from metapt_explore.config.names import Text
 C_VALUES = "C of the logistic regression, chosen on dev"
 _C_VALUES = [0.01, 0.1, 1.0, 10.0, 100.0]
 #: What `pip install` needs for static embeddings, and for SetFit's own package.
-MODEL2VEC, SETFIT = "model2vec>=0.6", "setfit>=1.2"
+MODEL2VEC, SETFIT = "model2vec>=0.10", "setfit>=1.2"
 Neighbours = Annotated[list[Annotated[int, Field(ge=1, le=10_000)]], Field(min_length=1, max_length=MOST_SEARCHED)]
 Shares = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1, max_length=MOST_SEARCHED)]
 Head = Literal["logistic", "knn", "centroid", "lda"]

@@ -71,9 +71,7 @@ def test_same_pairs_same_loss_same_gradient(encoder: Path, monkeypatch: pytest.M
     expected = losses.CosineSimilarityLoss(theirs.train())(sides, torch.tensor(pairs.same))
     expected.backward()
     assert loss == pytest.approx(float(expected.detach()), rel=1e-5)
-    gradients = {
-        name.split(".auto_model.")[-1].removeprefix("0.model."): p.grad for name, p in theirs.named_parameters()
-    }
+    gradients = {name.removeprefix("0.model."): each.grad for name, each in theirs.named_parameters()}
     compared = [name for name, value in ours.model.named_parameters() if value.grad is not None]
     assert len(compared) > 10
     for name in compared:
@@ -127,27 +125,30 @@ def test_the_same_twice_and_nothing_else_is_touched(world: Path, encoder: Path) 
     assert torch.equal(once.seeds[1].scores, again.seeds[1].scores) and once.curves == again.curves
     other = setfit_package(replace(inputs(world, encoder), init_seed=5))
     assert not torch.equal(other.seeds[1].scores, once.seeds[1].scores)
-    assert once.spent.row_passes == 2 * 40, "10 pairs of one class and 16 of two, of which 20 and 16 … as often"
+    assert once.spent.row_passes == 2 * 40, "20 pairs of one class; the 16 of two classes are filled up to as many"
+
+
+def test_dev_chooses_among_rates(world: Path, encoder: Path) -> None:
+    outcome = setfit_package(inputs(world, encoder, learning_rates=[1e-4, 3e-3]))
+    best = min(outcome.curves, key=lambda point: point["dev_loss"])
+    assert [point["learning_rate"] for point in outcome.curves] == [1e-4, 3e-3]
+    assert outcome.seeds[1].chosen == {"learning_rate": best["learning_rate"], "step": best["step"]}
+    assert outcome.seeds[1].dev_accuracy == best["dev_accuracy"]
 
 
 def test_stopped_and_gone_on_with(world: Path, encoder: Path) -> None:
-    options: dict[str, Any] = {"seeds": 2, "learning_rates": [1e-4, 1e-3]}
-    whole = setfit_package(inputs(world, encoder, **options))
-    calls = StopAt(None)
+    """Stopped during the second of two data seeds, of three steps each."""
+    given = inputs(world, encoder, seeds=2)
+    whole = setfit_package(given)
     kept = OutcomeCheckpoint(KeptInMemory())
-    attempt = replace(inputs(world, encoder, **options), keep=kept.save, restore=kept.restore)
+    attempt = replace(given, keep=kept.save, restore=kept.restore)
     with pytest.raises(Cancelled):
-        setfit_package(replace(attempt, on_units=StopAt(8)))
+        setfit_package(replace(attempt, on_units=StopAt(5)))
+    calls = StopAt(None)
     rest: BaselineOutcome = setfit_package(replace(attempt, on_units=calls))
-    assert calls.calls == 6, "the first data seed is not trained again"
+    assert calls.calls == 3, "the first data seed is not trained again"
     assert rest.curves == whole.curves and rest.spent == whole.spent
     assert all(torch.equal(rest.seeds[seed].scores, scored.scores) for seed, scored in whole.seeds.items())
-    best = {
-        seed: min((p for p in whole.curves if p["data_seed"] == seed), key=lambda p: p["dev_loss"]) for seed in (1, 2)
-    }
-    assert {s: x.chosen["learning_rate"] for s, x in whole.seeds.items()} == {
-        s: point["learning_rate"] for s, point in best.items()
-    }
 
 
 def test_in_a_study(world: Path, encoder: Path, tmp_path: Path) -> None:
