@@ -141,6 +141,7 @@ def _train(inputs: BaselineInputs, seed: int, rate: float, *, on_share: Callable
         trainer.add_callback(_told(on_share, inputs.on_pass))
         inner = trainer.st_trainer
         inner.args.dataloader_pin_memory = inputs.device != "cpu"  # else a warning
+        inner.args._n_gpu = min(inner.args.n_gpu, 1)  # it would share each batch among all GPUs
         trainer.train()
         pairs = len(inner.train_dataset) * options["epochs"]
         losses = [entry["train_loss"] for entry in inner.state.log_history if "train_loss" in entry]
