@@ -65,7 +65,7 @@ class HeadBaseline(BaselineConfig):
 
         Example:
             >>> BaselineConfig(name="neighbours", kind="linear_probe", head="knn", k_values=[1, 3]).options
-            {'of': 'encoder', 'head': 'knn', 'k_values': [1, 3]}
+            {'head': 'knn', 'k_values': [1, 3], 'of': 'encoder'}
         """
         unused = {key for head, key in SEARCHED.items() if key and head != self.head}
         if self.head == "logistic":
