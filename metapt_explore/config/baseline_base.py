@@ -26,6 +26,7 @@ class BaselineConfig(Kind):
         runs_on: What it runs: the study's language model, its sentence encoder, or neither (None).
         needs_left_to_right: Whether the language model must read from left to right.
         needs_package: What `pip install` needs, and the extra of this package that holds it.
+        combines: Whether it combines other rows of the comparison, whose scores it needs.
         backward: Work of a trained row, forward and backward, against a row forward; 0 where nothing is trained.
 
     Example:
@@ -39,6 +40,7 @@ class BaselineConfig(Kind):
     runs_on: ClassVar[Literal["model", "encoder", None]] = None
     needs_left_to_right: ClassVar[bool] = False
     needs_package: ClassVar[tuple[str, str] | None] = None
+    combines: ClassVar[bool] = False
     backward: ClassVar[float] = 0.0
 
     if TYPE_CHECKING:

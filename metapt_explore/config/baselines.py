@@ -12,6 +12,7 @@ from metapt_explore.config.encoder_baselines import (
     SetFitBaseline,
     TfidfBaseline,
 )
+from metapt_explore.config.ensembles import AverageBaseline, ChooseBaseline, EnsembleBaseline, StackBaseline
 from metapt_explore.config.kinds import one_of
 from metapt_explore.config.model_baselines import (
     PEFT,
@@ -25,6 +26,7 @@ __all__ = [
     "PEFT",
     "AnyBaseline",
     "BaselineConfig",
+    "EnsembleBaseline",
     "FullBaseline",
     "InContextBaseline",
     "LinearProbeBaseline",
@@ -50,6 +52,9 @@ else:
         SetFitBaseline,
         LoraBaseline,
         FullBaseline,
+        ChooseBaseline,
+        AverageBaseline,
+        StackBaseline,
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from metapt_explore.config.auxiliary_tasks import AuxiliaryTasksConfig
 from metapt_explore.config.baselines import AnyBaseline, BaselineConfig, check_calibration, check_names
 from metapt_explore.config.clustering import AnyClustering, ClusteringConfig, TextsConfig
+from metapt_explore.config.ensembles import check_ensembles
 from metapt_explore.config.evaluation import AgreementConfig, EvaluationConfig
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.learners import AnyMethod, MetaPTMethod
@@ -84,6 +85,7 @@ class StudyConfig(Strict):
     def _baselines_fit(self) -> StudyConfig:
         check_names(self.baselines, [method.name for method in self.methods])
         check_calibration(self.baselines, self.verbalizer.decode)
+        check_ensembles(self)
         if self.baselines and self.evaluation.scored_on != "test":
             raise ValueError("`evaluation.scored_on: other_seeds` goes without `baselines`: they are scored on test")
         return self

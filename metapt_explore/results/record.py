@@ -17,6 +17,7 @@ import pandas as pd
 import yaml
 
 from metapt_explore.config import StudyConfig, TaskConfig, load_task, to_yaml
+from metapt_explore.config.ensembles import is_seeded
 from metapt_explore.config.reading import parse_yaml, read_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.overlaps import task_overlaps
@@ -217,7 +218,7 @@ def asked_cells(config: StudyConfig) -> int:
     """Scores that a study asks for; a baseline without initialisation has one for each data seed."""
     evaluation = config.evaluation
     units = len(config.methods) * len(evaluation.pairs)
-    units += sum(len(evaluation.pairs if b.seeded else evaluation.data_seeds) for b in config.baselines)
+    units += sum(len(evaluation.pairs if is_seeded(config, b) else evaluation.data_seeds) for b in config.baselines)
     return units * len(evaluation.tasks)
 
 

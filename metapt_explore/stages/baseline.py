@@ -6,13 +6,14 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
 from metapt_explore import hub
 from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
 from metapt_explore.config.baselines import SetFitBaseline
+from metapt_explore.config.ensembles import is_seeded
 from metapt_explore.config.label_values import words_key
 from metapt_explore.cost.baselines import ENCODER_TOKENS, baseline_tokens
 from metapt_explore.cost.count import Reckoning, Work
@@ -46,6 +47,8 @@ class Baseline(Stage):
     part = "scores"
     is_score = True
     units = 100
+    #: Whether it is of the baselines that combine other rows, or of the others.
+    combines: ClassVar[bool] = False
 
     baseline: BaselineConfig
     task: TaskConfig
@@ -56,9 +59,9 @@ class Baseline(Stage):
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Baseline]:
         """Every baseline on every task at every number of examples; those without initialisation once."""
         for shots in each_shots(pipeline):
-            for baseline in pipeline.config.baselines:
+            for baseline in [each for each in pipeline.config.baselines if each.combines == cls.combines]:
                 for task in pipeline.tasks.values():
-                    for init_seed in init_seeds if baseline.seeded else (None,):
+                    for init_seed in init_seeds if is_seeded(pipeline.config, baseline) else (None,):
                         yield cls(pipeline, baseline, task, init_seed, shots)
 
     @property
