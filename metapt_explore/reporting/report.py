@@ -23,6 +23,7 @@ from metapt_explore.reporting.efficiency_section import add_efficiency
 from metapt_explore.reporting.notes import grounds_of, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import StudyQuestion, questions_of
+from metapt_explore.reporting.readers_section import add_readers
 from metapt_explore.reporting.score_sections import add_scores, add_starts, add_steadiness
 from metapt_explore.reporting.screen_section import add_screenings
 from metapt_explore.results.record import Record
@@ -55,6 +56,7 @@ def make_report(record: Record, missing: Sequence[Mapping[str, str]] = ()) -> Do
     add_missing(document, missing)
     add_scores(document, record, methods)
     add_tests(document, asked, comparisons, margin=margin)
+    add_readers(document, record)
     add_steadiness(document, record, methods, comparisons=comparisons)
     add_starts(document, record, methods, asked=asked)
     add_efficiency(document, record, methods)

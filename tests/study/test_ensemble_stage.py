@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,13 @@ from tampering import reseal
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
+from metapt_explore.export.export import PromptChoice, export_prompt
+from metapt_explore.reporting.readers_section import taken_table, undecided_sentence
+from metapt_explore.reporting.report import make_report
+from metapt_explore.results.find_lineage import lineage
 from metapt_explore.results.predictions import predictions_of
 from metapt_explore.results.readers import format_readers, reader_weights, readers_table
+from metapt_explore.results.record import record_of
 from metapt_explore.stages.registry import count
 from metapt_explore.study.edit import depends_on, without
 from metapt_explore.study.overview import asked_of, finished_scores
@@ -184,3 +190,50 @@ def test_what_depends_on_a_reader_goes_with_it(study: Study) -> None:
     assert depends_on(study.config, "baselines", "majority").methods == {"majority", "best"}
     left = without(study.config, "baselines", "tfidf")
     assert [baseline.name for baseline in left.baselines] == ["majority"]
+
+
+def test_the_report_says_what_was_taken_how_often(study: Study) -> None:
+    record = record_of(study.workspace, study.config.name)
+    report = make_report(record).markdown()
+    assert "## Readers together" in report and "Against tfidf, of its readers the best by these very scores" in report
+    table = readers_table(record.results)
+    shares = taken_table(table, ENSEMBLES[0])
+    assert shares["task"].tolist() == ["mood", "all tasks"] and list(shares)[1:] == READERS
+    taken = [reader_weights(row)["weights"] for row in record.results.to_dict("records") if row["method"] == "best"]
+    for name in READERS:
+        assert shares[name].iloc[0] == f"{100 * sum(weights[name] for weights in taken) / 2:.0f} %"
+    assert not undecided_sentence(table, ENSEMBLES[0])
+    left = record.results[~record.results["method"].isin([entry["name"] for entry in ENSEMBLES])]
+    assert "Readers together" not in make_report(replace(record, results=left)).markdown()
+
+
+def test_where_dev_rows_are_training_rows_it_is_said() -> None:
+    results = pd.DataFrame(
+        {
+            "method": "e",
+            "task": ["subj", "subj", "mr"],
+            "readers": [json.dumps({"weights": {"a": 1.0, "b": 0.0}, "dev_rows": rows}) for rows in (0, 0, 32)],
+        }
+    )
+    said = undecided_sentence(readers_table(results), {"name": "e", "kind": "choose", "of": ["a", "b"]})
+    assert said.startswith("Dev rows decide nothing in 2 of 3 scores (subj)") and "its first reader is taken" in said
+
+
+def test_an_ensemble_has_no_prompt_to_export(study: Study, tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match="'mean' combines 'PT', 'tfidf' and has no prompt of its own: take one of these"
+    ):
+        export_prompt(study.workspace, PromptChoice("tiny", "mean", "mood"), tmp_path / "out")
+
+
+def test_its_readers_stand_behind_a_score(study: Study) -> None:
+    traced = lineage(study.workspace, "tiny", "mean", "mood", data_seed=2, init_seed=1)
+    told = str(traced)
+    assert "weighs 'PT' 0.50 and 'tfidf' 0.50, by no dev row" in told and not traced.notes
+    behind = [study.fewshot("PT", "mood", 1), study.baseline("tfidf", "mood"), study.prompt("PT", 1)]
+    assert all(
+        f"{role}: {each.id}" in told for role, each in zip(("reader 1", "reader 2", "prompt"), behind, strict=True)
+    )
+    assert set(traced.rows()["split"]) == {"train", "dev", "test"} and traced.texts().empty
+    alone = lineage(study.workspace, "tiny", "alone", "mood", data_seed=2, init_seed=0)
+    assert "takes 'tfidf', by no dev row" in str(alone)
