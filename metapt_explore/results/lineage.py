@@ -144,7 +144,8 @@ class Lineage:
         """
         if len(self._prompts) > 1:
             raise UserError(
-                f"'{self.method}' combines several prompts, each with texts of its own: ask for those of one of its readers."
+                f"'{self.method}' combines several prompts, each with texts of its own: ask for those of one of its "
+                "readers."
             )
         prompt = self._prompt
         for node in (self.root, prompt):
