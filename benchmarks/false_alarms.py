@@ -1,6 +1,8 @@
 """How often the t tests of `mean_over_pairs` find a difference where there is none: 5 % of studies is meant.
 
-python benchmarks/false_alarms.py                  # the tables of docs/statistics.md, about five minutes on a core
+All shares of the seeds with many more studies: `false_alarms_by_share.py`.
+
+python benchmarks/false_alarms.py                  # samples that share rows, as in docs/statistics.md; five minutes
 python benchmarks/false_alarms.py --studies 1000   # rougher
 """
 

@@ -46,6 +46,7 @@ class RepoKind:
 
 MODEL = RepoKind("model", "model", "config.json", "Or give a model's folder.")
 ENCODER = RepoKind("encoder", "model", "config.json", "Or give an encoder's folder.")
+CLASSIFIER = RepoKind("classifier", "model", "config.json", "Or give a classifier's folder.")
 DATA_SET = RepoKind("data set", "dataset", None, "Or use `file:` with a local file.")
 ADAPTER = RepoKind("PEFT adapter", "model", "adapter_config.json", "Or give the adapter's folder.")
 

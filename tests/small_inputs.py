@@ -23,9 +23,11 @@ def split(offset: int, rows: int) -> LabelledTexts:
     return LabelledTexts(texts, [row % 2 for row in range(rows)])
 
 
-def inputs_of(world: Path, kind: str, model: Path | None = None, **options: Any) -> BaselineInputs:
+def inputs_of(
+    world: Path, kind: str, model: Path | None = None, *, settings: Any = None, **options: Any
+) -> BaselineInputs:
     changes = {"model": {"name": str(model)}} if model else {}
-    tree = tiny.study_tree(world, baselines=[{"name": "b", "kind": kind, **options}], **changes)
+    tree = tiny.study_tree(world, baselines=[{"name": "b", "kind": kind, **options, **(settings or {})}], **changes)
     study = parse(StudyConfig, tree, "test")
     task: TaskConfig = load_task(world / "mood.yaml")
     backbone = load_backbone(study.model) if kind != "setfit" else None

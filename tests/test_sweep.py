@@ -93,7 +93,7 @@ def test_bad_sweeps_are_refused() -> None:
     refused("clustering 'kmeans': n_clusters must be a number or a list", clusterings=swept(n_clusters=[]))
     refused("clustering 'kmeans': n_clusters must be a number or a list", clusterings=swept(n_clusters=[2, "4"]))
     refused("a number of clusters stands twice", clusterings=swept(n_clusters=[2, 2]))
-    refused("several `n_clusters` go with kmeans, minibatch_kmeans, lda", clusterings=swept(algorithm="hdbscan"))
+    refused("several `n_clusters` go with kmeans, minibatch_kmeans, ", clusterings=swept(algorithm="hdbscan"))
     refused("greater than or equal to 2", clusterings=swept(n_clusters=[1, 2]))
     twice = [*CLUSTERINGS, {"name": "kmeans-4", "algorithm": "hdbscan"}]
     refused("clustering 'kmeans-4' stands twice", clusterings=twice)

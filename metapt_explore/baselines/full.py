@@ -7,12 +7,12 @@ from typing import Any
 from torch import Tensor
 
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome
-from metapt_explore.baselines.model_tuning import tune_model
+from metapt_explore.baselines.model_tuning import tune_model, weights_of
 
 
 def full(inputs: BaselineInputs) -> BaselineOutcome:
     """Trains all weights; the initialisation seed only orders the examples."""
-    return tune_model(inputs, all_weights)
+    return tune_model(inputs, weights_of(all_weights))
 
 
 def all_weights(model: Any, inputs: BaselineInputs) -> list[Tensor]:

@@ -92,7 +92,7 @@ class Scored:
     scores: Tensor
     dev_accuracy: float
     start: Tensor | None = None
-    chosen: dict[str, float] = field(default_factory=dict)
+    chosen: Mapping[str, float | str] = field(default_factory=dict)
     dev: Tensor | None = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,24 @@ def run_of(baseline: BaselineConfig) -> RunBaseline:
     return run
 
 
+def package_of(requirement: str) -> str:
+    """The package that a requirement names.
+
+    Example:
+        >>> package_of("peft>=0.18")
+        'peft'
+    """
+    return re.split(r"[<>=~ ]", requirement)[0]
+
+
+def package_version(baseline: BaselineConfig) -> str | None:
+    """Package and version that a baseline runs by, such as ``peft 0.21.2``; None where it needs none."""
+    if baseline.needs_package is None:
+        return None
+    package = package_of(baseline.needs_package[0])
+    return f"{package} {version(package)}"
+
+
 def check_baselines(study: StudyConfig, family: Family) -> None:
     """Refuses baselines that the study's model cannot run, before anything is computed.
 
@@ -30,18 +49,37 @@ def check_baselines(study: StudyConfig, family: Family) -> None:
     for baseline in study.baselines:
         where = f"baseline '{baseline.name}'"
         if baseline.needs_left_to_right and not facts.left_to_right:
-            raise UserError(
-                f"{where}: in-context learning needs a decoder-only model, which '{study.model.name}' is not; leave it "
-                "out."
-            )
+            raise UserError(f"{where} needs a decoder-only model, which '{study.model.name}' is not; leave it out.")
         if baseline.backward and baseline.runs == "model" and not facts.has_vocabulary:
             raise UserError(
                 f"{where}: '{study.model.name}' is a sentence encoder without words; use the baseline `setfit`."
             )
         if baseline.needs_package is not None:
             requirement, extra = baseline.needs_package
-            package = re.split(r"[<>=~ ]", requirement)[0]
+            package = package_of(requirement)
             if find_spec(package) is None:
                 raise UserError(
                     f"{where} needs {package.upper()}: pip install '{requirement}' (or metapt-explore[{extra}])."
                 )
+
+
+def check_files(study: StudyConfig) -> None:
+    """Finds and checks models that single baselines name, before anything is computed; loads no weights.
+
+    Raises:
+        UserError: Naming the baseline, and what is wrong with the files or why the hub does not give them.
+    """
+    from metapt_explore.clusters.embed import check_encoder_files
+
+    for baseline in study.baselines:
+        encoder = baseline.encoder_in(study.encoder)
+        if encoder is not study.encoder and baseline.runs in ("encoder", "classifier"):
+            try:
+                if baseline.runs == "encoder":
+                    check_encoder_files(encoder)
+                else:
+                    from metapt_explore.baselines.sentence_pairs import check_classifier_files
+
+                    check_classifier_files(encoder, kind=baseline.kind)
+            except UserError as error:
+                raise UserError(f"baseline '{baseline.name}': {error}") from None

@@ -11,11 +11,17 @@ import numpy as np
 
 from metapt_explore.clusters.grouping import Grouping, Inputs, renumber_by_size
 from metapt_explore.clusters.reduce import normalise, reduce_embeddings
-from metapt_explore.config import ClusteringConfig, CountedClustering, HdbscanClustering, OnePool, RandomGroups
-from metapt_explore.config.clustering import KMeansClustering, KnownGroups, MiniBatchKMeansClustering
+from metapt_explore.config import ClusteringConfig, CountedClustering, OnePool, RandomGroups
+from metapt_explore.config.clustering import (
+    AgglomerativeClustering,
+    KMeansClustering,
+    KnownGroups,
+    MiniBatchKMeansClustering,
+)
 from metapt_explore.seeds import derived_seed, stream
 
 if TYPE_CHECKING:
+    from sklearn.cluster import AgglomerativeClustering as Tree
     from sklearn.cluster import KMeans, MiniBatchKMeans
 
 
@@ -90,8 +96,8 @@ def _state(inputs: Inputs[CountedClustering]) -> int:
     return derived_seed(inputs.seed, "clustering", inputs.config.algorithm) % 2**32
 
 
-def _means(inputs: Inputs[CountedClustering], algorithm: KMeans | MiniBatchKMeans) -> Grouping:
-    """Clusters of an algorithm that finds `n_clusters` means."""
+def _means(inputs: Inputs[CountedClustering], algorithm: KMeans | MiniBatchKMeans | Tree) -> Grouping:
+    """Clusters of an algorithm that is told how many there are."""
     rows, n_clusters = len(inputs.embeddings), inputs.config.n_clusters
     if rows < n_clusters:
         raise inputs.refusal(f"{rows} texts cannot make {n_clusters} clusters. Lower n_clusters or use more texts.")
@@ -113,28 +119,14 @@ def _means(inputs: Inputs[CountedClustering], algorithm: KMeans | MiniBatchKMean
     return Grouping(labels, membership.clip(0.0, 1.0))
 
 
-def hdbscan(inputs: Inputs[HdbscanClustering]) -> Grouping:
-    """HDBSCAN (Campello, Moulavi and Sander, 2013; McInnes, Healy and Astels, 2017).
+def agglomerative(inputs: Inputs[AgglomerativeClustering]) -> Grouping:
+    """Hierarchical clustering from single rows upwards (Ward, 1963; Murtagh and Legendre, 2014).
 
-    Membership is a probability: 1 at the core of a cluster, 0 for outliers.
+    Membership as in `kmeans`. It looks at all pairs of rows: 20,000 rows take about 3 GB.
     """
-    config, rows = inputs.config, len(inputs.embeddings)
-    labels, membership = np.full(rows, -1), np.zeros(rows)
-    if rows >= config.min_cluster_size:
-        from hdbscan import HDBSCAN
+    from sklearn.cluster import AgglomerativeClustering as Tree
 
-        reduced = reduce_embeddings(inputs.embeddings, config.dimensions)
-        # One worker: for this many rows the distances take less time than starting processes.
-        fitted = HDBSCAN(
-            min_cluster_size=config.min_cluster_size, min_samples=config.min_samples, core_dist_n_jobs=1
-        ).fit(reduced)
-        labels, membership = renumber_by_size(fitted.labels_), fitted.probabilities_
-    if not (labels >= 0).any():
-        raise inputs.refusal(
-            f"hdbscan found no cluster among {rows} texts. Lower min_cluster_size "
-            f"(now {config.min_cluster_size}) or min_samples, or use kmeans."
-        )
-    return Grouping(labels, np.where(labels >= 0, membership, 0.0))
+    return _means(inputs, Tree(n_clusters=inputs.config.n_clusters, linkage=inputs.config.linkage))
 
 
 def one_pool(inputs: Inputs[OnePool]) -> Grouping:

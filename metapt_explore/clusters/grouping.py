@@ -29,6 +29,15 @@ class Inputs(Generic[Settings]):
     def refusal(self, reason: str) -> UserError:
         return UserError(f"Clustering '{self.config.name}': {reason}")
 
+    def check_same(self, again: np.ndarray, labels: np.ndarray) -> None:
+        """Refuses to go on where clustering again gave other clusters than those that were found before."""
+        if other := int((again != labels).sum()):
+            raise self.refusal(
+                f"clustered again, {other} of {len(labels)} texts are in another cluster than before, so memberships "
+                "would be those of other clusters. Another version of a library, or another machine, has made the "
+                "clusters: run the study here, in a new workspace."
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class Grouping:
@@ -38,11 +47,30 @@ class Grouping:
         labels: ``[rows]`` integers; a cluster id, or -1 for an outlier or a row without a group.
         membership: ``[rows]`` in 0..1, how firmly a row belongs to its cluster; 0 for -1.
         names: Names of clusters by id, where they have one (known groups, edited clusters).
+        moved: ``[rows]`` whether a row was an outlier that was given a cluster afterwards; None where none could be.
     """
 
     labels: np.ndarray
     membership: np.ndarray
     names: Mapping[int, str] | None = None
+    moved: np.ndarray | None = None
+
+
+def ids_by_size(labels: np.ndarray) -> np.ndarray:
+    """Ids of clusters, the largest first; ties go to the cluster whose first row comes first.
+
+    Args:
+        labels: ``[rows]`` integers; negative entries are in no cluster.
+
+    Example:
+        >>> ids_by_size(np.array([7, 3, -1, 3])).tolist()
+        [3, 7]
+    """
+    ids, first, sizes = np.unique(labels, return_index=True, return_counts=True)
+    inside = ids >= 0
+    order = np.lexsort((first[inside], -sizes[inside]))
+    by_size: np.ndarray = ids[inside][order]
+    return by_size
 
 
 def renumber_by_size(labels: np.ndarray) -> np.ndarray:
@@ -58,10 +86,7 @@ def renumber_by_size(labels: np.ndarray) -> np.ndarray:
         >>> renumber_by_size(np.array([7, 3, -1, 3])).tolist()
         [1, 0, -1, 0]
     """
-    ids, first, sizes = np.unique(labels, return_index=True, return_counts=True)
-    inside = ids >= 0
-    order = np.lexsort((first[inside], -sizes[inside]))
     renumbered = np.full(len(labels), -1, dtype=np.int64)
-    for new, old in enumerate(ids[inside][order]):
+    for new, old in enumerate(ids_by_size(labels)):
         renumbered[labels == old] = new
     return renumbered

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from metapt_explore.clusters.grouping import Grouping, Inputs, renumber_by_size
+from metapt_explore.clusters.grouping import Grouping, Inputs, ids_by_size, renumber_by_size
 from metapt_explore.clusters.names import cut_texts, stop_words_of
 from metapt_explore.config.clustering import LdaClustering
 from metapt_explore.seeds import derived_seed
@@ -65,6 +65,31 @@ def lda(inputs: Inputs[LdaClustering]) -> Grouping:
     its largest topic, its membership that topic's share. A text without any counted word is in no cluster. A topic that
     is largest in no text makes no cluster, so there may be fewer clusters than topics.
     """
+    shares, has_words = _shares(inputs)
+    labels = renumber_by_size(np.where(has_words, shares.argmax(axis=1), -1))
+    return Grouping(labels, np.where(has_words, shares.max(axis=1), 0.0))
+
+
+def topic_shares(inputs: Inputs[LdaClustering], labels: np.ndarray) -> np.ndarray:
+    """Share of each topic in each row, ``[rows, clusters]``.
+
+    Rows sum to less than 1 where a topic made no cluster; a row without any counted word is 0.
+
+    Args:
+        inputs: What was clustered; topics are found again.
+        labels: ``[rows]`` ids that were found then.
+
+    Raises:
+        UserError: Where other topics are found.
+    """
+    shares, has_words = _shares(inputs)
+    largest = np.where(has_words, shares.argmax(axis=1), -1)
+    inputs.check_same(renumber_by_size(largest), labels)
+    return np.where(has_words[:, None], shares[:, ids_by_size(largest)], 0.0)
+
+
+def _shares(inputs: Inputs[LdaClustering]) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of all topics, ``[rows, topics]``, and whether a row has any counted word."""
     if inputs.texts is None:
         raise ValueError("`texts` must hold the texts of the rows")
     config, rows = inputs.config, len(inputs.texts)
@@ -87,6 +112,4 @@ def lda(inputs: Inputs[LdaClustering]) -> Grouping:
         random_state=derived_seed(inputs.seed, "clustering", "lda") % 2**32,
     )
     shares = model.fit_transform(counts)
-    has_words = np.asarray(counts.sum(axis=1)).ravel() > 0
-    labels = renumber_by_size(np.where(has_words, shares.argmax(axis=1), -1))
-    return Grouping(labels, np.where(has_words, shares.max(axis=1), 0.0))
+    return shares, np.asarray(counts.sum(axis=1)).ravel() > 0

@@ -5,8 +5,8 @@ Internal: only names directly under `metapt_explore` are public.
 
 from metapt_explore.config.auxiliary_tasks import AuxiliaryTasksConfig
 from metapt_explore.config.baselines import BaselineConfig
+from metapt_explore.config.cluster_edit import ClusterEdit
 from metapt_explore.config.clustering import (
-    ClusterEdit,
     ClusteringConfig,
     CountedClustering,
     EditedClustering,

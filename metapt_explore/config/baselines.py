@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from metapt_explore.config.baseline_base import BaselineConfig
+from metapt_explore.config.classifier_baselines import ClassifierBaseline, NliBaseline, RerankerBaseline
 from metapt_explore.config.encoder_baselines import (
     LinearProbeBaseline,
     MajorityBaseline,
@@ -21,11 +22,19 @@ from metapt_explore.config.ensembles import (
 )
 from metapt_explore.config.kinds import one_of
 from metapt_explore.config.model_baselines import (
-    PEFT,
     FullBaseline,
     InContextBaseline,
-    LoraBaseline,
+    InstructionSearchBaseline,
     ZeroShotBaseline,
+)
+from metapt_explore.config.peft_baselines import (
+    PEFT,
+    CptBaseline,
+    Ia3Baseline,
+    LoraBaseline,
+    PrefixTuningBaseline,
+    PromptTuningBaseline,
+    PTuningBaseline,
 )
 from metapt_explore.errors import UserError
 
@@ -33,18 +42,27 @@ __all__ = [
     "PEFT",
     "AnyBaseline",
     "BaselineConfig",
+    "ClassifierBaseline",
+    "CptBaseline",
     "EnsembleBaseline",
     "FullBaseline",
+    "Ia3Baseline",
     "InContextBaseline",
+    "InstructionSearchBaseline",
     "LinearProbeBaseline",
     "LoraBaseline",
     "MajorityBaseline",
+    "NliBaseline",
+    "PTuningBaseline",
+    "PrefixTuningBaseline",
+    "PromptTuningBaseline",
+    "RerankerBaseline",
     "SetFitBaseline",
     "TfidfBaseline",
     "ZeroShotBaseline",
-    "check_baselines",
     "check_calibration",
     "check_names",
+    "check_study_baselines",
     "refuse_baseline",
 ]
 
@@ -63,13 +81,21 @@ else:
         SetFitBaseline,
         LoraBaseline,
         FullBaseline,
+        Ia3Baseline,
+        PromptTuningBaseline,
+        PTuningBaseline,
+        PrefixTuningBaseline,
+        CptBaseline,
+        InstructionSearchBaseline,
+        NliBaseline,
+        RerankerBaseline,
         ChooseBaseline,
         AverageBaseline,
         StackBaseline,
     )
 
 
-def check_baselines(study: StudyConfig) -> None:
+def check_study_baselines(study: StudyConfig) -> None:
     """Refuses baselines that do not fit one another or the study.
 
     Raises:

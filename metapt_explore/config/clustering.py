@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from metapt_explore.config.cluster_edit import ClusterEdit
 from metapt_explore.config.kinds import Kind, one_of
-from metapt_explore.config.limits import MOST_ENTRIES, MOST_VALUES, ClusterId, Count, Seed
+from metapt_explore.config.limits import MOST_ENTRIES, Count, Seed
 from metapt_explore.config.names import Name, Text
-from metapt_explore.config.row_ranges import MOST_LETTERS, parse_rows
-from metapt_explore.config.task import SourceConfig, Strict
+from metapt_explore.config.task import SourceConfig
 
 
 class TextsConfig(SourceConfig):
@@ -36,76 +36,6 @@ class TextsConfig(SourceConfig):
     )
 
 
-class ClusterEdit(Strict):
-    """One edit by hand; exactly one of `merge`, `split`, `exclude`, `rename` and `gather`.
-
-    Clusters are named by their ids as they stand after the edits before it: a merged cluster has the first id of the
-    list, a split one keeps its id for the largest part, and the other parts get the next free ids. So does a new one.
-    """
-
-    merge: list[ClusterId] | None = Field(
-        None, min_length=2, max_length=MOST_VALUES, description="clusters that become one, with the first one's id"
-    )
-    split: ClusterId | None = Field(None, description="a cluster that is cut in parts, by k-means on its own texts")
-    into: int = Field(2, ge=2, le=1000, description="split: how many parts")
-    exclude: list[ClusterId] | None = Field(
-        None, min_length=1, max_length=MOST_VALUES, description="clusters whose texts are left out"
-    )
-    rename: dict[ClusterId, Name] | None = Field(
-        None, min_length=1, max_length=MOST_VALUES, description="names of clusters, by their ids"
-    )
-    gather: str | None = Field(
-        None,
-        min_length=1,
-        max_length=MOST_LETTERS,
-        description="rows of the study's texts that become a cluster of their own, as numbers and ranges: 0-4, 9",
-    )
-
-    @model_validator(mode="after")
-    def _one_thing(self) -> ClusterEdit:
-        given = [key for key in ("merge", "split", "exclude", "rename", "gather") if getattr(self, key) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"an edit is one of merge, split, exclude, rename and gather; this one has {len(given)} of them"
-            )
-        if self.gather is not None and not self.rows:
-            raise ValueError("gather: no row is named")
-        if self.into != 2 and self.split is None:
-            raise ValueError("`into` goes with `split`")
-        if len(set(self.clusters)) < len(self.clusters):
-            raise ValueError("a cluster stands twice in an edit")
-        if any(not name.strip() for name in (self.rename or {}).values()):
-            raise ValueError("rename: a name is blank")
-        return self
-
-    @property
-    def clusters(self) -> list[int]:
-        """Ids of the clusters that it names."""
-        return [
-            *(self.merge or []),
-            *([] if self.split is None else [self.split]),
-            *(self.exclude or []),
-            *(self.rename or {}),
-        ]
-
-    @property
-    def rows(self) -> list[int]:
-        """Rows that it gathers."""
-        return [] if self.gather is None else parse_rows(self.gather)
-
-    def __str__(self) -> str:
-        if self.gather is not None:
-            count = len(self.rows)
-            return f"gather {count:,} text{'s' * (count != 1)} into a new cluster"
-        if self.merge is not None:
-            return f"merge {', '.join(map(str, self.merge))}"
-        if self.split is not None:
-            return f"split {self.split} into {self.into}"
-        if self.exclude is not None:
-            return f"exclude {', '.join(map(str, self.exclude))}"
-        return "rename " + ", ".join(f"{cluster} to '{name}'" for cluster, name in (self.rename or {}).items())
-
-
 class ClusteringConfig(Kind):
     """One grouping of the texts. Each algorithm has a class of its own.
 
@@ -115,6 +45,8 @@ class ClusteringConfig(Kind):
         seeded: Whether it draws random numbers.
         counted: Whether it is told how many clusters to make.
         needs_groups: Whether it reads the groups named in the data.
+        probabilities: What says how probable each cluster is for a text, as ``file:function`` below
+            `metapt_explore.clusters`; empty where nothing does.
 
     Example:
         >>> ClusteringConfig(name="topics", algorithm="kmeans", n_clusters=4)
@@ -129,6 +61,7 @@ class ClusteringConfig(Kind):
     seeded: ClassVar[bool] = False
     counted: ClassVar[bool] = False
     needs_groups: ClassVar[bool] = False
+    probabilities: ClassVar[str] = ""
 
     if TYPE_CHECKING:
 
@@ -202,6 +135,7 @@ class KMeansClustering(SeededClustering, CountedClustering):
 
     title = "k-means"
     implementation = "algorithms:kmeans"
+    probabilities = "memberships:by_distance"
     algorithm: Literal["kmeans"]
 
 
@@ -210,17 +144,82 @@ class MiniBatchKMeansClustering(SeededClustering, CountedClustering):
 
     title = "mini-batch k-means (many texts)"
     implementation = "algorithms:minibatch_kmeans"
+    probabilities = "memberships:by_distance"
     algorithm: Literal["minibatch_kmeans"]
 
 
+#: What becomes of texts that no cluster holds; the words and their meaning are BERTopic's (`reduce_outliers`).
+Outliers = Literal["drop", "own_task", "nearest_centroid", "probability", "c_tf_idf"]
+
+
 class HdbscanClustering(ClusteringConfig):
-    """Dense regions of the embeddings; what lies between them is left out."""
+    """Dense regions of the embeddings; what lies between them is left out, or given to a cluster afterwards."""
 
     title = "HDBSCAN (finds how many by itself, and outliers)"
-    implementation = "algorithms:hdbscan"
+    implementation = "density:hdbscan"
+    probabilities = "density:membership_vectors"
     algorithm: Literal["hdbscan"]
     min_cluster_size: int = Field(15, ge=2, le=1_000_000, description="texts that make a cluster")
     min_samples: Count | None = Field(None, description="texts around a dense one; min_cluster_size when absent")
+    outliers: Outliers = Field(
+        "drop",
+        description="what becomes of them: left out; a cluster of their own; moved to the nearest centroid, the most "
+        "probable cluster, or the one with the most similar words",
+    )
+    outlier_threshold: float = Field(
+        0.0, ge=0, le=1, description="cosine similarity or probability from which an outlier is moved; others stay out"
+    )
+
+    @property
+    def moves_outliers(self) -> bool:
+        """Whether outliers may be given to the clusters."""
+        return self.outliers not in ("drop", "own_task")
+
+    @model_validator(mode="after")
+    def _threshold_of_something(self) -> HdbscanClustering:
+        if self.outlier_threshold and not self.moves_outliers:
+            raise ValueError(
+                "`outlier_threshold` goes with `outliers: nearest_centroid`, `probability` and `c_tf_idf`: only they "
+                "move outliers into clusters"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_unused(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Clusterings made before outliers could be moved keep their ids.
+        data: dict[str, Any] = serialise(self)
+        for key in ("outliers", "outlier_threshold"):
+            if data.get(key) == type(self).model_fields[key].default:
+                del data[key]
+        return data
+
+
+class GaussianMixtureClustering(SeededClustering, CountedClustering):
+    """A mixture of Gaussians: clusters that are wider in some directions than in others."""
+
+    title = "Gaussian mixture (clusters of different width)"
+    implementation = "mixture:gaussian_mixture"
+    probabilities = "mixture:responsibilities"
+    algorithm: Literal["gaussian_mixture"]
+    covariance: Literal["diag", "full", "tied", "spherical"] = Field(
+        "diag",
+        description="how a cluster may be wide: along the principal components, in any direction, as all of them are, "
+        "or in all directions alike",
+    )
+
+
+class AgglomerativeClustering(CountedClustering):
+    """A tree of clusters, joined two by two from single texts upwards and cut where `n_clusters` are left."""
+
+    title = "agglomerative (a tree of clusters)"
+    implementation = "algorithms:agglomerative"
+    probabilities = "memberships:by_distance"
+    algorithm: Literal["agglomerative"]
+    linkage: Literal["ward", "average", "complete"] = Field(
+        "ward",
+        description="which two clusters are joined: those whose variance grows least, that are nearest on average, or "
+        "whose farthest texts are nearest",
+    )
 
 
 class LdaClustering(SeededClustering, CountedClustering):
@@ -228,6 +227,7 @@ class LdaClustering(SeededClustering, CountedClustering):
 
     title = "topics (LDA)"
     implementation = "topics:lda"
+    probabilities = "topics:topic_shares"
     algorithm: Literal["lda"]
 
 
@@ -236,6 +236,7 @@ class EditedClustering(DerivedClustering):
 
     title = "edited by hand"
     implementation = "edit:edited"
+    probabilities = "memberships:by_distance"
     algorithm: Literal["edited"]
     edits: list[ClusterEdit] = Field(
         min_length=1, max_length=MOST_ENTRIES, description="what to do, one after the other"
@@ -280,6 +281,8 @@ else:
         KMeansClustering,
         MiniBatchKMeansClustering,
         HdbscanClustering,
+        GaussianMixtureClustering,
+        AgglomerativeClustering,
         LdaClustering,
         EditedClustering,
         OnePool,

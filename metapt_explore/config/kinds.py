@@ -100,13 +100,14 @@ class Kind(Strict):
         return list(dict.fromkeys(_value(kind, key) for kind in cls.kinds.values() if key in kind.model_fields))
 
     @classmethod
-    def load(cls, folder: str) -> Any:
+    def load(cls, folder: str, source: str = "") -> Any:
         """The function or class that implements this kind; its file is imported when asked for.
 
         Args:
             folder: The package that the files of these kinds lie in, such as ``metapt_explore.clusters``.
+            source: Something else of this kind, as ``file:name``; `implementation` when empty.
         """
-        file, _, name = cls.implementation.partition(":")
+        file, _, name = (source or cls.implementation).partition(":")
         return getattr(import_module(f"{folder}.{file or cls.tag}"), name or cls.tag)
 
     @model_validator(mode="before")

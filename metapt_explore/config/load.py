@@ -7,7 +7,7 @@ the folder of that file.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -135,11 +135,13 @@ def _absolute_study(tree: Any, folder: Path) -> Any:
         return tree
     tree = _absolute_files(tree, folder)
     for key in ("model", "encoder"):
-        settings = tree.get(key)
-        name = settings.get("name") if isinstance(settings, dict) else None
-        # A name may be a starter's or the hub's; a folder of that name comes first.
-        if isinstance(name, str) and _is("there", folder / name / "config.json"):
-            tree[key] = {**settings, "name": str((folder / name).resolve())}
+        if isinstance(settings := tree.get(key), dict):
+            tree[key] = _absolute_models(settings, ("name",), folder)
+    if isinstance(baselines := tree.get("baselines"), list):
+        tree["baselines"] = [
+            _absolute_models(each, ("encoder", "model"), folder) if isinstance(each, dict) else each
+            for each in baselines
+        ]
     evaluation = tree.get("evaluation")
     if isinstance(evaluation, dict) and isinstance(evaluation.get("tasks"), list):
         tasks = [
@@ -148,6 +150,16 @@ def _absolute_study(tree: Any, folder: Path) -> Any:
         ]
         tree["evaluation"] = {**evaluation, "tasks": tasks}
     return tree
+
+
+def _absolute_models(settings: dict[str, Any], keys: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Makes names of models absolute where they are folders: a name may be a starter's or the hub's, too."""
+    absolute = dict(settings)
+    for key in keys:
+        name = settings.get(key)
+        if isinstance(name, str) and _is("there", folder / name / "config.json"):
+            absolute[key] = str((folder / name).resolve())
+    return absolute
 
 
 def _absolute_files(tree: Any, folder: Path) -> Any:

@@ -12,8 +12,6 @@ from metapt_explore.config.limits import MOST_SEARCHED, Count
 from metapt_explore.config.names import Text
 
 Calibration = Literal["none", "batch_mean", "content_free"]
-#: What `pip install` needs for LoRA.
-PEFT = "peft>=0.18"
 CALIBRATION = "takes off what the model says of all rows, or of texts without content"
 
 
@@ -43,6 +41,28 @@ class InContextBaseline(BaselineConfig):
     separator: str = Field("\n\n", max_length=1000, description="what stands between examples")
 
 
+class InstructionSearchBaseline(BaselineConfig):
+    """A text instead of a soft prompt: templates are tried, and instructions edited (after Prasad et al., 2023)."""
+
+    title = "a searched text instead of a soft prompt"
+    seeded = True
+    reads_words = True
+    runs_on = "model"
+    kind: Literal["instruction_search"]
+    instructions: Annotated[list[Text], Field(max_length=MOST_SEARCHED)] = Field(
+        [
+            "Classify the text as {labels}.",
+            "Read the text and say which of these it is: {labels}.",
+            "The answer is one of {labels}.",
+        ],
+        description="texts that the search begins from; `{labels}` stands for the classes' first label words",
+    )
+    rounds: int = Field(4, ge=0, le=1000, description="rounds of edits; 0: templates and instructions as they are")
+    edits: Count = Field(8, description="edits of the best instruction in a round")
+    keep: Count = Field(4, description="leaders on the training rows, among which dev chooses")
+    calibration: Calibration = Field("none", description=CALIBRATION)
+
+
 class TunedModelBaseline(BaselineConfig):
     """Settings shared by baselines that train the language model."""
 
@@ -57,37 +77,6 @@ class TunedModelBaseline(BaselineConfig):
         """`options`, completed from the study's evaluation."""
         steps, batch_size = self.steps or evaluation.steps, self.batch_size or evaluation.batch_size
         return {**self.options, "steps": steps, "batch_size": batch_size}
-
-
-class LoraBaseline(TunedModelBaseline):
-    """Low-rank adapters (Hu et al., 2022)."""
-
-    title = "LoRA (minutes a score)"
-    needs_package = (PEFT, "lora")
-    backward = 2.5  # gradients of hidden states
-    kind: Literal["lora"]
-    rank: int = Field(8, ge=1, le=10_000, description="of the added matrices")
-    alpha: float = Field(16.0, gt=0, le=1e6, description="scale of what is added, divided by the rank")
-    targets: Annotated[list[Text], Field(min_length=1, max_length=MOST_SEARCHED)] | None = Field(
-        None, description="names of the layers; PEFT's own choice for the model when absent"
-    )
-    # Dev chose 0.001 and 0.003 in our study (studies/tested); 0.0001 alone would understate LoRA.
-    learning_rates: Rates = Field([3e-4, 1e-3, 3e-3, 1e-2], description=RATES)
-
-    def options_in(self, evaluation: EvaluationConfig) -> dict[str, Any]:
-        """`options`, completed from the study's evaluation.
-
-        Learning rates are halved at the same steps as those of prompts (``halving_steps``), but not for full
-        fine-tuning: each waiting rate would take three times the memory of the model.
-
-        Example:
-            >>> evaluation = EvaluationConfig(tasks=["trec"], steps=30, halving_steps=[5, 10])
-            >>> BaselineConfig(name="LoRA", kind="lora", steps=8).options_in(evaluation)["halving_steps"]
-            [5]
-        """
-        options = super().options_in(evaluation)
-        halving = [step for step in evaluation.halving_steps if step < options["steps"]]
-        return {**options, "halving_steps": halving} if halving and len(self.learning_rates) > 1 else options
 
 
 class FullBaseline(TunedModelBaseline):

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from metapt_explore.config.auxiliary_tasks import AuxiliaryTasksConfig
-from metapt_explore.config.baselines import AnyBaseline, BaselineConfig, check_baselines, refuse_baseline
+from metapt_explore.config.baselines import AnyBaseline, BaselineConfig, check_study_baselines, refuse_baseline
 from metapt_explore.config.clustering import AnyClustering, ClusteringConfig, TextsConfig
 from metapt_explore.config.evaluation import AgreementConfig, EvaluationConfig
 from metapt_explore.config.labelling import LabellingConfig
@@ -82,7 +82,7 @@ class StudyConfig(Strict):
 
     @model_validator(mode="after")
     def _baselines_fit(self) -> StudyConfig:
-        check_baselines(self)
+        check_study_baselines(self)
         if self.baselines and self.evaluation.scored_on != "test":
             raise ValueError("`evaluation.scored_on: other_seeds` goes without `baselines`: they are scored on test")
         return self

@@ -24,6 +24,7 @@ from metapt_explore.cost.count import (
     seeds_together,
 )
 from metapt_explore.cost.row_sets import RowSet
+from metapt_explore.cost.speeds import encoder_factor
 from metapt_explore.cost.timed_passes import REPEATS, Trial
 from metapt_explore.models.backbone import SCORING_SHARE, Backbone
 from metapt_explore.models.memory import kv_cache_bytes
@@ -156,8 +157,9 @@ def preview_without_model(study: StudyConfig, works: Mapping[str, Work], device:
     embedded, of_training = 0.0, 0.0
     if any(work.embedded for work in works.values()):
         embedded, of_weights = encoder_speed(study.encoder, device)
-        if any(isinstance(baseline, SetFitBaseline) for baseline in study.baselines):
-            of_training = TRAINED_COPIES * of_weights
+        trained = [each for each in study.baselines if isinstance(each, SetFitBaseline)]
+        largest = max((encoder_factor(each, study.encoder) for each in trained), default=0.0)
+        of_training = TRAINED_COPIES * of_weights * largest
     base = memory_mib(torch.device(device))
     speed = Speed(0.0, 0.0, 0.0, 0.0, 0.0, time.perf_counter() - began, base, embedded)
     slack = HEAP_SLACK if device == "cpu" else 1.0

@@ -20,8 +20,11 @@ from typing import Any
 
 import torch
 
+from metapt_explore import hub
+from metapt_explore.config import BaselineConfig, EncoderConfig
 from metapt_explore.cost.count import Speed
 from metapt_explore.errors import UserError
+from metapt_explore.models.folder import model_folder
 from metapt_explore.models.model_files import safetensors_header
 from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.manifest import manifest
@@ -91,11 +94,38 @@ def rough_seconds_a_token(folder: Path, device: str, dtype: str) -> float | None
         Seconds; None where its files do not say how large it is.
     """
     with suppress(UserError, OSError):
-        headers = [_header(file) for file in folder.glob("*.safetensors")]
-        # Vectors of the vocabulary are looked up, not multiplied.
-        weights = sum(prod(shape) for tensors in headers for name, (_, shape) in tensors.items() if "embed" not in name)
+        weights = multiplied_weights(folder)
         return 2 * weights / (EFFICIENCY * _operations_a_second(device, dtype)) if weights else None
     return None
+
+
+def multiplied_weights(folder: Path) -> int:
+    """How many weights of a model every token is multiplied by: vectors of the vocabulary are looked up.
+
+    Raises:
+        UserError: Where a weight file cannot be read.
+    """
+    headers = [_header(file) for file in folder.glob("*.safetensors")]
+    return sum(prod(shape) for tensors in headers for name, (_, shape) in tensors.items() if "embed" not in name)
+
+
+def encoder_factor(baseline: BaselineConfig, encoder: EncoderConfig) -> float:
+    """How much more work a token is for a baseline's own encoder than for the study's, by the sizes of both.
+
+    Args:
+        baseline: The baseline.
+        encoder: The study's encoder.
+
+    Returns:
+        1 where the baseline has none of its own, or files do not say how large an encoder is.
+    """
+    own = baseline.encoder_in(encoder)
+    if own == encoder:
+        return 1.0
+    with suppress(UserError, OSError):
+        ours, its = (multiplied_weights(model_folder(each.name, each.revision, hub.ENCODER)) for each in (encoder, own))
+        return its / ours if ours and its else 1.0
+    return 1.0
 
 
 def _header(file: Path) -> Any:

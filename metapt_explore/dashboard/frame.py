@@ -14,6 +14,8 @@ from metapt_explore.dashboard.parts import banner, job, messages, shared, study_
 FOLDER = Path(__file__).parent / "views"
 #: What no theme option says: contrast, focus, sizes of headings, touch.
 STYLE = Path(__file__).parent / "style.css"
+#: Loads a page anew that Streamlit's own fault has emptied.
+RECOVERY = Path(__file__).parent / "recovery.html"
 
 #: File, title and address of each page, in the order of the story.
 PAGES = (
@@ -44,6 +46,7 @@ def show() -> None:
         shared.keep_workers(str(workspace.folder))
         study_choice.pick_study(workspace)
         job.badge(workspace)
+        st.html(RECOVERY, unsafe_allow_javascript=True)  # a file of ours, no foreign text in it
     with messages.guard():
         page = next(name for name, _, address in PAGES if (address or "") == chosen.url_path)
         banner.show(shared.open_workspace(), page)

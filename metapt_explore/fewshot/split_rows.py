@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from datasets import Dataset, Features, Value
 
 from metapt_explore.config import SourceConfig, TaskConfig
@@ -14,7 +16,7 @@ from metapt_explore.config.label_values import class_of_values
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.texts.messages import shown
 from metapt_explore.texts.normalise import comparison_key
-from metapt_explore.texts.rows import TextInput, duplicate_key, missing_among
+from metapt_explore.texts.rows import TextInput, as_inputs, duplicate_key, missing_among
 from metapt_explore.texts.sources import load_source
 
 #: Text or pair of texts, and class name.
@@ -120,3 +122,28 @@ def as_dataset(rows: list[Row], *, pairs: bool) -> Dataset:
 def checksum(rows: list[Row]) -> str:
     """SHA-256 of texts and labels."""
     return hashlib.sha256(json.dumps(rows, ensure_ascii=True).encode()).hexdigest()
+
+
+def with_groups(rows: pd.DataFrame, task: TaskConfig, data_seeds: Sequence[int]) -> pd.DataFrame:
+    """Adds the known group of each row, where a source of the task names a column of groups; errors are cut by it.
+
+    Args:
+        rows: Columns text and, for pairs, text_pair.
+        task: The task.
+        data_seeds: Seeds that stand in for ``{seed}`` in names of files.
+
+    Returns:
+        The same with a column ``group``, missing where none is known; unchanged where no source names one.
+    """
+    groups: dict[TextInput, str] = {}
+    sources = [source for source in task.sources if source.columns.group]
+    for source in sources:
+        by_seed = "{seed}" in (source.file or "")
+        for seed in data_seeds if by_seed else [None]:
+            file = str(source.file).replace("{seed}", str(seed)) if by_seed else source.file
+            loaded = load_source(source.model_copy(update={"file": file})).to_pandas()
+            inputs = as_inputs(loaded if task.pairs else loaded[["text"]])
+            for text, group in zip(inputs, loaded["group"], strict=True):
+                if isinstance(group, str):
+                    groups.setdefault(text, group)
+    return rows.assign(group=[groups.get(text) for text in as_inputs(rows)]) if sources else rows

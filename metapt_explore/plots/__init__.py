@@ -13,10 +13,11 @@ from metapt_explore.plots.clusters import cluster_sizes, contingency_map
 from metapt_explore.plots.compare import difference_forest, paired_means, variance_bars
 from metapt_explore.plots.cost import cost_against_accuracy
 from metapt_explore.plots.efficiency import efficiency_curve, efficiency_difference
-from metapt_explore.plots.errors import calibration_curve, confusion_map
+from metapt_explore.plots.errors import calibration_curve, confusion_map, slice_dots
 from metapt_explore.plots.lens import class_shares, likeness_map, prompt_health
 from metapt_explore.plots.losses import meta_loss
 from metapt_explore.plots.map_page import map_html
+from metapt_explore.plots.memberships import membership_histogram
 from metapt_explore.plots.probe import probe_dots
 from metapt_explore.plots.quality import quality_against_gain
 from metapt_explore.plots.scores import seed_spread, tuning_curves
@@ -41,6 +42,7 @@ __all__ = [
     "help_map",
     "likeness_map",
     "map_html",
+    "membership_histogram",
     "meta_loss",
     "method_colors",
     "paired_means",
@@ -48,6 +50,7 @@ __all__ = [
     "prompt_health",
     "quality_against_gain",
     "seed_spread",
+    "slice_dots",
     "tuning_curves",
     "variance_bars",
 ]

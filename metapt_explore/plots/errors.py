@@ -10,8 +10,10 @@ import plotly.graph_objects as go
 
 from metapt_explore.plots.style import BLUE, CLEAR, GREY, finish, method_colors, nothing_yet, plain
 
-#: Characters of a class's name that are shown.
-SHOWN = 24
+#: Characters of a class's name that are shown, and of a slice's.
+SHOWN, SHOWN_SLICE = 24, 40
+#: Slices of fewer rows are drawn hollow: their accuracy is a matter of a few texts.
+FEW_ROWS = 20
 #: More classes carry no figures in their cells.
 MOST_WRITTEN = 12
 
@@ -77,4 +79,50 @@ def calibration_curve(by_method: Mapping[str, pd.DataFrame]) -> go.Figure:
     figure.update_xaxes(title="probability of the class it chose, %", range=[0, 101])
     figure.update_yaxes(title="right, %", range=[0, 101])
     figure.update_layout(height=420)
+    return finish(figure)
+
+
+def slice_dots(table: pd.DataFrame) -> go.Figure:
+    """Accuracy in each slice, a dot a method with its interval over rows; hollow where there are few rows.
+
+    Args:
+        table: Rows of `TaskDecisions.slice_table` that are cut in one way.
+    """
+    if table.empty:
+        return nothing_yet("No decision has been kept.")
+    sizes = table.drop_duplicates("slice").set_index("slice")["rows"]
+    names = {name: f"{plain(str(name), SHOWN_SLICE)} ({rows:,})" for name, rows in sizes.items()}
+    methods = list(dict.fromkeys(table["method"]))
+    colors = method_colors(methods)
+    figure = go.Figure()
+    for method in methods:
+        own = table[table["method"] == method]
+        figure.add_trace(
+            go.Scatter(
+                x=100 * own["accuracy"],
+                y=[names[name] for name in own["slice"]],
+                mode="markers",
+                name=plain(method, SHOWN),
+                marker={
+                    "color": colors[method],
+                    "size": 10,
+                    "symbol": ["circle-open" if rows < FEW_ROWS else "circle" for rows in own["rows"]],
+                },
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": 100 * (own["high"] - own["accuracy"]),
+                    "arrayminus": 100 * (own["accuracy"] - own["low"]),
+                    "thickness": 1.2,
+                    "width": 3,
+                },
+                customdata=own["rows"],
+                hovertemplate="%{y}: %{x:.1f} % right of %{customdata:,} rows<extra></extra>",
+            )
+        )
+    figure.update_yaxes(
+        autorange="reversed", type="category", categoryorder="array", categoryarray=list(names.values()), title=""
+    )
+    figure.update_xaxes(title="right, %", range=[-2, 102])
+    figure.update_layout(height=120 + 44 * len(names), scattermode="group")
     return finish(figure)

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from metapt_explore.clusters.outliers import format_moved
 from metapt_explore.config import ClusteringConfig
 from metapt_explore.models.text_lengths import MANY, CutShare
 from metapt_explore.reporting import tables
@@ -93,6 +94,8 @@ def add_clusters(document: Document, record: Record) -> None:
     for clustering in record.clusterings:
         if clustering["names"] and ClusteringConfig.facts(clustering["algorithm"]).meaningful:
             document.add(Paragraph(f"`{clustering['name']}`: {'; '.join(clustering['names'])}."))
+        if clustering.get("moved"):
+            document.add(Paragraph(f"`{clustering['name']}`: {format_moved(clustering['moved'])}"))
 
 
 def add_agreement(document: Document, record: Record) -> None:

@@ -24,6 +24,7 @@ from metapt_explore.reporting.notes import grounds_of, notes_of, sample_notes, u
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import questions_of
 from metapt_explore.reporting.report import margin_of
+from metapt_explore.results.decisions import check_decisions
 from metapt_explore.results.record import MORE_TABLES, Record
 from metapt_explore.statistics.units import score_table
 from metapt_explore.storage.files import write_bytes
@@ -37,6 +38,8 @@ NEEDED = (FACTS, "study.yaml", "results.parquet", "curves.parquet")
 FILES = (*NEEDED, *(f"{name}.parquet" for name in MORE_TABLES))
 #: Bytes of a file, unpacked; entries of a zip; rows and columns of a table.
 MOST_BYTES, MOST_ENTRIES, MOST_ROWS, MOST_COLUMNS = 64 * 2**20, 10_000, 1_000_000, 200
+#: Rows of a table that has more: a decision for each method, pair of seeds and test row.
+MANY_ROWS = {"predictions.parquet": 8_000_000}
 #: What stands in the place of a record's name wherever a study can be chosen. No study's name holds a colon.
 PREFIX = "record:"
 SCORES = ("method", "task", "data_seed", "init_seed", "accuracy")
@@ -189,10 +192,11 @@ def _bounded_table(name: str, data: bytes, source: str) -> None:
     except (ArrowException, OSError, ValueError):
         raise UserError(f"{source}: {name} is no Parquet file, or a damaged one.") from None
     size = sum(facts.row_group(place).total_byte_size for place in range(facts.num_row_groups))
-    if facts.num_rows > MOST_ROWS or facts.num_columns > MOST_COLUMNS or size > 4 * MOST_BYTES:
+    most = MANY_ROWS.get(name, MOST_ROWS)
+    if facts.num_rows > most or facts.num_columns > MOST_COLUMNS or size > 4 * MOST_BYTES:
         raise UserError(
             f"{source}: {name} has {facts.num_rows:,} rows of {facts.num_columns} columns, more than a record's tables "
-            f"have ({MOST_ROWS:,} of {MOST_COLUMNS})."
+            f"have ({most:,} of {MOST_COLUMNS})."
         )
 
 
@@ -210,6 +214,7 @@ def _checked(record: Record) -> Record:
     if len(record.curves):
         _columns("curves.parquet", record.curves, CURVES)
         _shares("curves.parquet", record.curves, ["test_accuracy"])
+    check_decisions(record)
     try:
         # What pages say first; whatever a record lacks for it shows here. Testing every question would take seconds.
         joined = over_seeds(record.results, record.study)

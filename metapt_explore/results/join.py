@@ -19,6 +19,7 @@ from metapt_explore.config import StudyConfig, parse
 from metapt_explore.config.renamed import with_new_names
 from metapt_explore.errors import UserError
 from metapt_explore.results.budgets import Budget
+from metapt_explore.results.kept_rows import joined_decisions, joined_rows
 from metapt_explore.results.record import Record, asked_cells
 from metapt_explore.results.study_order import StudyOrder
 
@@ -61,6 +62,8 @@ def joined(older: Record, newer: Record) -> Record:
         efficiency=_stacked(older.efficiency, newer.efficiency, [*CELL, "shots"]),
         agreement=_stacked(older.agreement, newer.agreement, ["clustering", "at", "init_seed", "first", "second"]),
         screenings=newer.screenings or older.screenings,
+        predictions=joined_decisions(older.predictions, newer.predictions, newer.results),
+        rows=joined_rows(older.rows, newer.rows),
         budgets=_budgets(older, newer, listed),
         clusterings=[known[entry["name"]] for entry in study.get("clusterings", []) if entry["name"] in known],
         manifest=_manifest(older, newer),

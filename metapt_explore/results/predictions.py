@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -10,11 +9,9 @@ import pandas as pd
 from metapt_explore.config import StudyConfig
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.fewshot.predictions import SCORE
-from metapt_explore.fewshot.samples import other_seeds_rows
 from metapt_explore.results.tables import OTHER_SHOTS, ordered_index
 from metapt_explore.stages.base import listed_at
 from metapt_explore.storage.artifact import Artifact
-from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
 #: What names a decision, before what was decided.
@@ -65,54 +62,16 @@ def keeps_predictions(score: Artifact) -> bool:
     return file.exists() and "label" in pq.read_schema(file).names
 
 
-@dataclass(frozen=True)
-class ScoredRows:
-    """The rows that a task's methods are scored on.
-
-    Attributes:
-        table: ``text``, ``label`` and, for pairs, ``text_pair``; the index is the number of the row.
-        all_rows: The same of every few-shot row of the task, scored or not.
-        classes: Names of the classes, in the order of their indices.
-    """
-
-    table: pd.DataFrame
-    all_rows: pd.DataFrame
-    classes: list[str]
-
-
-def scored_rows(
-    workspace: Workspace, config: StudyConfig, task: str, *, shots: int | None = None, init_seed: int | None = None
-) -> ScoredRows:
-    """Texts and classes of the scored rows.
-
-    Args:
-        workspace: Where artifacts lie.
-        config: The study.
-        task: One of its tasks.
-        shots: As for `predictions_of`.
-        init_seed: The initialisation seed, which says which rows are scored where those of other seeds are
-            (`evaluation.scored_on`); the study's first when absent.
+def split_of(workspace: Workspace, config: StudyConfig, task: str, shots: int | None = None) -> Artifact:
+    """The finished few-shot rows of a task.
 
     Raises:
-        UserError: Where the task has no rows here.
+        UserError: Where there are none.
     """
-    evaluation = config.evaluation
-    entry = _split(workspace, config, task, shots)
-    artifact = workspace.artifact(entry["id"])
-    rows = artifact.table("rows")
-    scored = rows[rows["split"] == "test"]
-    if evaluation.scored_on == "other_seeds":
-        first = evaluation.init_seeds[0] if init_seed is None else init_seed
-        scored = other_seeds_rows(rows, evaluation.data_seeds_of(first), evaluation.test_rows)
-    classes = list(artifact.stage["config"]["labels"])
-    rows, scored = (table.drop(columns=["split", "data_seed"]) for table in (rows, scored))
-    return ScoredRows(scored, rows, classes)
-
-
-def _split(workspace: Workspace, config: StudyConfig, task: str, shots: int | None) -> IndexEntry:
     entries = [entry for entry in ordered_index(workspace, config.name) if entry["kind"] == listed_at("split", shots)]
     for entry in entries:
-        if entry["task"] == task and entry.get("shots") == shots and workspace.artifact(entry["id"]).finished:
-            return entry
+        artifact = workspace.artifact(entry["id"])
+        if entry["task"] == task and entry.get("shots") == shots and artifact.finished:
+            return artifact
     known = sorted({entry["task"] for entry in entries})
     raise UserError(f"'{config.name}' has no finished few-shot rows of a task '{task}'. {did_you_mean(task, known)}")

@@ -1,8 +1,9 @@
 """What is kept of a study: scores, curves, costs, facts about data and clusters; never a text.
 
 A record is a folder of its own (`studies/<name>/` in this repository): ``record.json``, ``results.parquet``,
-``curves.parquet`` and ``study.yaml``. Reports are made of records, whether they come out of a workspace or of such a
-folder, so that a published study can be looked at without computing anything.
+``curves.parquet``, ``study.yaml``, and what not every study has, such as every decision (``predictions.parquet``) with
+the rows that it is about (``rows.parquet``: a hash of the text, and facts). Reports are made of records, whether they
+come out of a workspace or of such a folder, so that a published study can be looked at without computing anything.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from metapt_explore.fewshot.overlaps import task_overlaps
 from metapt_explore.results.budgets import Budget, method_budgets
 from metapt_explore.results.clustering_quality import clustering_quality
 from metapt_explore.results.cut_texts import read_cut_texts
+from metapt_explore.results.kept_rows import recorded_decisions
 from metapt_explore.results.looks import agreement_of, screenings_of
 from metapt_explore.results.made_rows import made_of_texts
 from metapt_explore.results.tables import (
@@ -33,7 +35,7 @@ from metapt_explore.results.tables import (
     results_table,
     split_samples,
 )
-from metapt_explore.storage.files import read_json, write_bytes, write_json, write_table
+from metapt_explore.storage.files import Compression, read_json, write_bytes, write_json, write_table
 from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
@@ -42,7 +44,9 @@ FIRST = ["method", "task", "data_seed", "init_seed", "accuracy", "macro_f1", "st
 #: Settings that mean nothing outside a workspace.
 LOCAL = ["study", "artifact"]
 #: Tables that not every record has.
-MORE_TABLES = ("efficiency", "agreement")
+MORE_TABLES = ("efficiency", "agreement", "predictions", "rows")
+#: Of tables that are large.
+COMPRESSION: dict[str, Compression] = {"predictions": "zstd", "rows": "zstd"}
 
 
 @dataclass
@@ -67,6 +71,9 @@ class Record:
         agreement: Cosines of tasks' gradients, where somebody asked for them (`metapt agreement`).
         labels: How labels of the pre-training texts were found (`labelling`), where the data's own were not all.
         screenings: What was seen of methods beforehand, where somebody asked (`metapt screen`).
+        predictions: Every decision at the study's own number of examples, see `kept_rows`; of records of earlier
+            versions none.
+        rows: The rows that they are about: a hash of the text, its class and facts.
     """
 
     name: str
@@ -85,6 +92,8 @@ class Record:
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
     labels: dict[str, Any] = field(default_factory=dict)
     screenings: list[dict[str, Any]] = field(default_factory=list)
+    predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    rows: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def methods(self) -> list[str]:
@@ -100,7 +109,8 @@ class Record:
         for name in MORE_TABLES:
             table: pd.DataFrame = getattr(self, name)
             if len(table):
-                write_table(folder / f"{name}.parquet", table.drop(columns=LOCAL, errors="ignore"))
+                columns = table.drop(columns=LOCAL, errors="ignore")
+                write_table(folder / f"{name}.parquet", columns, compression=COMPRESSION.get(name, "snappy"))
             else:
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
         write_bytes(folder / "study.yaml", yaml.safe_dump(self.study, sort_keys=False, allow_unicode=True).encode())
@@ -174,6 +184,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
     manifests = [{**s["manifest"], "dtype": dtype} for s in stages if (dtype := s["inputs"].get("dtype"))]
     manifests = manifests or [stage["manifest"] for stage in stages]
     cut = {share.of: share.as_dict() for share in read_cut_texts(workspace, config)}
+    predictions, rows = recorded_decisions(workspace, config, [e["task"] for e in done if e["kind"] == "split"])
     tasks = _tasks(workspace, config, done)
     return Record(
         name=name,
@@ -196,6 +207,8 @@ def record_of(workspace: Workspace, name: str) -> Record:
         agreement=agreement_of(workspace, done),
         screenings=screenings_of(workspace, done),
         labels=_labels(workspace, done),
+        predictions=predictions,
+        rows=rows,
     )
 
 
@@ -239,6 +252,7 @@ def _clusterings(workspace: Workspace, config: StudyConfig, done: list[IndexEntr
                 "sizes": [cluster["rows"] for cluster in clusters.get("clusters", [])],
                 "names": [cluster["name"] for cluster in clusters.get("clusters", [])],
                 "outliers": clusters.get("outliers"),
+                **({"moved": clusters["moved"]} if clusters.get("moved") else {}),
                 "quality": {k: v for k, v in (clusters.get("quality") or {}).items() if k != "sizes"},
                 "agreement": clusters.get("agreement"),
                 "tasks": tasks.get("tasks"),

@@ -12,7 +12,8 @@ import pandas as pd
 
 from metapt_explore import hub
 from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
-from metapt_explore.config.baselines import SetFitBaseline
+from metapt_explore.config.baselines import ClassifierBaseline, SetFitBaseline
+from metapt_explore.config.classifier_baselines import class_sentences
 from metapt_explore.config.ensembles import is_seeded
 from metapt_explore.config.label_values import words_key
 from metapt_explore.cost.baselines import ENCODER_TOKENS, baseline_tokens
@@ -28,7 +29,12 @@ if TYPE_CHECKING:
     from metapt_explore.fewshot.scoring import LabelledTexts
 
 #: What runs, as summaries say it.
-RUNS = {"model": "language model", "encoder": "sentence encoder", None: "no model"}
+RUNS = {
+    "model": "language model",
+    "encoder": "sentence encoder",
+    "classifier": "sequence classifier",
+    None: "no model",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +82,14 @@ class Baseline(Stage):
 
     @property
     def at_shots(self) -> StudyConfig:
-        """The study at its number of examples."""
-        return self.study.at_shots(self.shots)
+        """The study at its number of examples, with the encoder that the baseline runs."""
+        study = self.study.at_shots(self.shots)
+        return study.model_copy(update={"encoder": self.baseline.encoder_in(study.encoder)})
 
     @property
     def uses(self) -> Needs:
         """The model that the baseline runs."""
-        return self.baseline.runs or "nothing"
+        return "encoder" if self.baseline.runs == "classifier" else self.baseline.runs or "nothing"
 
     @property
     def key(self) -> str:
@@ -116,6 +123,12 @@ class Baseline(Stage):
         return dict(self.baseline.options_in(self.at_shots.evaluation))
 
     @property
+    def _runs(self) -> str:
+        """What runs, as its summary says it; a model of the baseline's own by its name."""
+        own = self.study.encoder.name if self.baseline.runs in ("model", None) else self.at_shots.encoder.name
+        return RUNS[self.baseline.runs] + (f" {own}" if own != self.study.encoder.name else "")
+
+    @property
     def _data_seeds(self) -> list[int]:
         evaluation = self.at_shots.evaluation
         return evaluation.data_seeds if self.init_seed is None else evaluation.data_seeds_of(self.init_seed)
@@ -140,6 +153,10 @@ class Baseline(Stage):
             if "steps" in options:
                 config["calibration"] = verbalizer.calibration
                 config["scored_steps"] = evaluation.of_baseline(options).scored_steps
+        if isinstance(baseline, ClassifierBaseline):
+            config["sentences"] = class_sentences(baseline.hypothesis, self.task)
+            if baseline.calibration == "content_free":
+                config["content_free"] = verbalizer.content_free
         if baseline.runs == "encoder":
             from metapt_explore.models.folder import model_folder
             from metapt_explore.models.pooling import read_pooling
@@ -152,14 +169,15 @@ class Baseline(Stage):
 
     def inputs(self) -> dict[str, Any]:
         """The model that it runs."""
-        if self.baseline.runs != "encoder":
+        if self.baseline.runs in ("model", None):
             return super().inputs()
         from metapt_explore.models.device import resolve_dtype
         from metapt_explore.models.folder import content_hash, model_folder
 
-        encoder, device = self.study.encoder, self.pipeline.model.device
-        folder = model_folder(encoder.name, encoder.revision, hub.ENCODER)
-        inputs = {"encoder": content_hash(folder), "device": device.split(":")[0]}
+        encoder, device = self.at_shots.encoder, self.pipeline.model.device
+        kind = hub.CLASSIFIER if self.baseline.runs == "classifier" else hub.ENCODER
+        folder = model_folder(encoder.name, encoder.revision, kind)
+        inputs = {kind.title: content_hash(folder), "device": device.split(":")[0]}
         if isinstance(self.baseline, SetFitBaseline):
             inputs["training_dtype"] = str(resolve_dtype("auto", device)).removeprefix("torch.")
         return inputs
@@ -167,7 +185,7 @@ class Baseline(Stage):
     def compute(self, out: ArtifactWriter) -> None:
         """Runs the baseline and measures what it says of the test rows."""
         from metapt_explore.baselines.inputs import BaselineInputs, OutcomeCheckpoint
-        from metapt_explore.baselines.registry import run_of
+        from metapt_explore.baselines.registry import package_version, run_of
         from metapt_explore.fewshot.predictions import RowScores, dev_predictions_table, predictions_table
         from metapt_explore.fewshot.scoring import LabelledTexts
         from metapt_explore.storage.peak_memory import PeakWatch
@@ -215,7 +233,7 @@ class Baseline(Stage):
             of_dev = rows[rows["split"] == "dev"]
             places = {seed: of_dev.index[of_dev["data_seed"] == seed].tolist() for seed in on_dev}
             out.write_table("dev_predictions", dev_predictions_table(on_dev, dev, places))
-        write_outcome(out, outcome, test, runs=RUNS[self.baseline.runs])
+        write_outcome(out, outcome, test, runs=self._runs, package=package_version(self.baseline))
         spent = {"seconds": before + time.monotonic() - began, "peak_mib": watch.peak}
         out.write_table("telemetry", pd.DataFrame([spent]))
 
@@ -232,11 +250,17 @@ class Baseline(Stage):
             text_tokens=reckoning.text_tokens if by_model else ENCODER_TOKENS,
             init_seed=self.init_seed,
         )
+        from metapt_explore.cost.speeds import encoder_factor
+
         # A baseline's rows go through the whole model, trained ones backward as well.
-        return reckoning.whole_texts(tokens / reckoning.text_tokens) if by_model else Work(embedded=round(tokens))
+        if by_model:
+            return reckoning.whole_texts(tokens / reckoning.text_tokens)
+        return Work(embedded=round(tokens * encoder_factor(self.baseline, self.study.encoder)))
 
 
-def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledTexts, *, runs: str) -> None:
+def write_outcome(
+    out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledTexts, *, runs: str, package: str | None = None
+) -> None:
     """Measures a baseline's scores on the test rows, whose labels are looked at here for the first time.
 
     Writes ``results`` (the columns of a few-shot evaluation, and what else dev chose), ``curves`` where there
@@ -275,5 +299,6 @@ def write_outcome(out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledT
             "forward_rows": spent.forward_rows,
             "trained_parameters": spent.trained_parameters,
             "test_rows": len(test.texts),
+            **({"package": package} if package else {}),
         }
     )

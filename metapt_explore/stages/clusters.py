@@ -100,6 +100,7 @@ class Clusters(Stage):
         """Groups the texts, draws their map and measures the groups."""
         from metapt_explore.clusters.algorithms import cluster
         from metapt_explore.clusters.describe import describe
+        from metapt_explore.clusters.outliers import count_moved
         from metapt_explore.clusters.quality import agreement, cluster_quality
         from metapt_explore.clusters.reduce import project, reduce_embeddings
 
@@ -128,13 +129,16 @@ class Clusters(Stage):
                     "membership": grouping.membership,
                     "x": position[:, 0],
                     "y": position[:, 1],
+                    **({} if grouping.moved is None else {"moved": grouping.moved}),
                 }
             ),
         )
+        moved = count_moved(clustering.model_dump(), grouping.labels, grouping.moved)
         out.write_summary(
             {
                 "clusters": clusters,
                 "outliers": int((grouping.labels == -1).sum()),
+                **({"moved": moved} if moved else {}),
                 "quality": cluster_quality(reduced, grouping.labels, study.seed),
                 "agreement": agreement(grouping.labels, groups),
             }
@@ -143,7 +147,9 @@ class Clusters(Stage):
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
         """See `Stage.describe`."""
-        return f"{config.get('algorithm')}, {counted(len(summary.get('clusters', [])), 'cluster')}"
+        moved = summary.get("moved")
+        outliers = f", {moved['moved']:,} of {counted(moved['outliers'], 'outlier')} moved" if moved else ""
+        return f"{config.get('algorithm')}, {counted(len(summary.get('clusters', [])), 'cluster')}{outliers}"
 
     @classmethod
     def step(cls, listed: Listed) -> Step | None:

@@ -21,9 +21,11 @@ from metapt_explore.stages.headroom import Headroom
 from metapt_explore.stages.hidden_states import HiddenStates
 from metapt_explore.stages.labels import Labels
 from metapt_explore.stages.lens import Lens
+from metapt_explore.stages.memberships import Memberships
 from metapt_explore.stages.projections import TSNE, UMAP
 from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.screen import Screen
+from metapt_explore.stages.slices import Slices
 from metapt_explore.stages.split import Split
 from metapt_explore.stages.stability import Stability
 from metapt_explore.stages.task_subset import TaskSubset
@@ -50,11 +52,13 @@ STAGES: tuple[type[Stage], ...] = (
     Baseline,
     Ensemble,
     Stability,
+    Memberships,
     Agreement,
     Headroom,
     Screen,
     Lens,
     HardestTexts,
+    Slices,
     TemplateRanking,
     TSNE,
     UMAP,

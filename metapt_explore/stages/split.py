@@ -77,6 +77,7 @@ class Split(Stage):
             # Label words do not change the rows; only the values that tell classes apart do.
             "labels": {name: label.value for name, label in self.task.labels.items()},
             "columns": [source.columns.model_dump(mode="json") for source in self.task.sources],
+            **({"keeps_groups": True} if any(source.columns.group for source in self.task.sources) else {}),
             "shots": evaluation.shots,
             "data_seeds": evaluation.data_seeds,
             "test_rows": evaluation.test_rows,
@@ -111,6 +112,7 @@ class Split(Stage):
     def compute(self, out: ArtifactWriter) -> None:
         """Draws the rows."""
         from metapt_explore.fewshot.samples import sample_facts
+        from metapt_explore.fewshot.split_rows import with_groups
         from metapt_explore.fewshot.splits import make_splits
         from metapt_explore.seeds import stream
 
@@ -130,7 +132,7 @@ class Split(Stage):
                 order = stream(seed, "shuffled_labels", self.task.name, part, part_seed or 0).permutation(len(frame))
                 frame["label"] = frame["label"].to_numpy()[order]
             frames.append(frame)
-        table = pd.concat(frames, ignore_index=True)
+        table = with_groups(pd.concat(frames, ignore_index=True), self.task, evaluation.data_seeds)
         out.write_table("rows", table)
         sizes = {"test": len(splits.test), "train": len(next(iter(splits.train.values())))}
         out.write_summary(

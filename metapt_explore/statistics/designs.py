@@ -11,13 +11,16 @@ test over all of them says "significant" far too often. So:
 - ``paired``: no seed stands in two pairs. Ordinary t, n − 1 degrees of freedom.
 - ``crossed``: every initialisation with every data seed (I × J). Two-way random effects:
   Var(mean) = [max(MS_a − MS_e, 0) + max(MS_b − MS_e, 0) + MS_e] / (I J), degrees of freedom by Satterthwaite
-  (1946) over the mean squares in use. Averaging over one factor and testing along the other is *not* done: it
-  takes the averaged factor for fixed, and with 10 × 10 seeds where data seeds matter it finds a difference that is
-  not there in 14 to 51 % of studies (simulated; ours: 5 %, and fewer where no seed matters at all).
+  (1946) over the mean squares in use, calibrated. Averaging over one factor and testing along the other is *not*
+  done: it takes the averaged factor for fixed, and with 10 × 10 seeds where data seeds matter it finds a difference
+  that is not there in 14 to 51 % of studies.
 - ``data seeds`` or ``init seeds``: only one of the two varies. Ordinary t along it.
-- ``mixed``: some seeds stand in several pairs. Variance clustered both ways (Cameron, Gelbach and Miller 2011), never
-  below the smaller of the variances clustered one way; degrees of freedom from the seed with the fewest effective
-  levels (n² / Σ n_g²: seeds in many pairs weigh more). Simulated: `benchmarks/false_alarms.py`.
+- ``mixed``: some seeds stand in several pairs. Variance clustered both ways (Cameron, Gelbach and Miller 2011),
+  calibrated; degrees of freedom from the seed with the fewest effective levels (n² / Σ n_g²: seeds in many pairs weigh
+  more).
+
+*Calibrated*: multiplied by a factor that makes false alarms 4.5 to 5.5 % whatever the shares of seeds and rest
+(`width_factors.py`). Simulated: `benchmarks/false_alarms.py`.
 
 Two more things keep an interval honest. Pairs that all say the same have no spread to judge by: there is no interval
 and no p. And few-shot samples that share rows are correlated: the part of the variance that data seeds bring is raised
@@ -35,7 +38,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from metapt_explore.statistics.shared_seeds import Layout, clustered_values, mean_squares, raw_variance
 from metapt_explore.statistics.units import NO_INIT
+from metapt_explore.statistics.width_factors import width_factors
 
 Kind = Literal["paired", "crossed", "data seeds", "init seeds", "mixed"]
 
@@ -207,12 +212,8 @@ def mean_over_pairs(
     mean, units = float(numbers.mean()), len(numbers)
     if units < 2 or float(np.ptp(numbers)) <= max(resolution, EQUAL) * (1 + 1e-9):
         return MeanEstimate(mean, None, None, None, None, None, None, design, units)
-    # Of the variance of a pair, what its few-shot sample may bring; where seeds cannot be told apart all of it.
-    if design.kind == "crossed":
-        variance, df, pair_variance, sample_variance = _crossed(numbers, design)
-    elif design.kind == "mixed":
-        variance, df, pair_variance = _mixed(numbers, design)
-        sample_variance = pair_variance
+    if design.kind in ("crossed", "mixed"):
+        variance, df, pair_variance, sample_variance = _shared(numbers, design)
     else:
         pair_variance = float(numbers.var(ddof=1))
         variance, df = pair_variance / units, float(units - 1)
@@ -228,45 +229,18 @@ def mean_over_pairs(
     return MeanEstimate(mean, error, df, mean - reach, mean + reach, p, deviation, design, units)
 
 
-def _crossed(values: NDArray[np.float64], design: SeedDesign) -> tuple[float, float, float, float]:
-    """Two-way random effects: variance of the mean, its degrees of freedom, variance of a new pair, that of samples."""
-    rows, columns = design.init_seeds, design.data_seeds
-    grid = np.empty((rows, columns))
-    grid[design.init, design.data] = values
-    mean, by_row, by_column = grid.mean(), grid.mean(axis=1), grid.mean(axis=0)
-    ms_a = columns * float(by_row.var(ddof=1))
-    ms_b = rows * float(by_column.var(ddof=1))
-    df_e = (rows - 1) * (columns - 1)
-    ms_e = float(((grid - by_row[:, None] - by_column + mean) ** 2).sum()) / df_e
-    total = max(ms_a - ms_e, 0.0) + max(ms_b - ms_e, 0.0) + ms_e
-    # An estimate that was cut to zero takes no part in Satterthwaite's formula.
-    spread = ms_e**2 / df_e
-    spread += ms_a**2 / (rows - 1) if ms_a > ms_e else 0.0
-    spread += ms_b**2 / (columns - 1) if ms_b > ms_e else 0.0
-    df = total**2 / spread if spread > 0 else float(df_e)
-    pair = max(ms_a - ms_e, 0.0) / columns + max(ms_b - ms_e, 0.0) / rows + ms_e
-    return total / (rows * columns), float(df), pair, max(ms_b - ms_e, 0.0) / rows
-
-
-def _mixed(values: NDArray[np.float64], design: SeedDesign) -> tuple[float, float, float]:
-    """The same, clustered both ways; never less than clustered one way, whichever way that is less.
-
-    Never less than s² / n would be too cautious: where data seeds matter least it finds a difference that is not there
-    in 1.6 % of studies instead of 5 %. Without any floor an incomplete grid finds one in up to 14 %.
-    """
-    residuals, n = values - values.mean(), len(values)
-
-    def clustered(levels: NDArray[np.intp]) -> float:
-        sums, count = np.bincount(levels, weights=residuals), _effective(levels)
-        return count / (count - 1) * float((sums**2).sum()) / n**2
-
-    by_init, by_data = clustered(design.init), clustered(design.data)
-    both = by_init + by_data - clustered(np.arange(n))
-    df = min(_effective(design.init), _effective(design.data)) - 1
-    return max(both, min(by_init, by_data)), df, float(values.var(ddof=1))
-
-
-def _effective(levels: NDArray[np.intp]) -> float:
-    """Levels, counted less where some stand in more pairs than others: n² / Σ n_g²."""
-    sizes = np.bincount(levels)
-    return float(sizes.sum() ** 2 / (sizes**2).sum())
+def _shared(values: NDArray[np.float64], design: SeedDesign) -> tuple[float, float, float, float]:
+    """Variance of a mean whose pairs share seeds, degrees of freedom, variance of a new pair, that of samples in it."""
+    layout = Layout(tuple(design.init.tolist()), tuple(design.data.tolist()))
+    parts = clustered_values(values, layout)
+    variance, df = (float(part) for part in raw_variance(parts, layout))
+    factors = width_factors(layout)
+    if factors is not None:
+        variance *= float(factors.factor(parts)) ** 2
+    if not layout.crossed:
+        # Seeds cannot be told apart: any part of the variance may be the sample's.
+        pair = float(values.var(ddof=1))
+        return variance, df, pair, pair
+    ms_a, ms_b, ms_e = (float(part) for part in mean_squares(parts, layout))
+    by_init, by_data = max(ms_a - ms_e, 0.0) / design.data_seeds, max(ms_b - ms_e, 0.0) / design.init_seeds
+    return variance, df, by_init + by_data + ms_e, by_data

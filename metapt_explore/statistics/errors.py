@@ -18,8 +18,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from metapt_explore.fewshot.predictions import SCORE
-
 #: What tells a decision apart from the others of a method on a task; the second is missing for unseeded baselines.
 SEEDS = ["init_seed", "data_seed"]
 
@@ -90,60 +88,53 @@ def confusion(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame
     return table if counts[:, -1].any() else table.iloc[:, :-1]
 
 
-def calibration(predictions: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
-    """How often a method is right, by how sure it says it is (reliability diagram; Guo et al., ICML 2017).
+def by_slice(predictions: pd.DataFrame, slice_of_row: pd.Series) -> pd.DataFrame:
+    """Accuracy in parts of the scored rows, with an interval over rows that stays honest where they are few.
 
-    Args:
-        predictions: Of one method on one task.
-        bins: Bins of equal width over the probability of the predicted class.
-
-    Returns:
-        Columns ``confidence`` (mean), ``accuracy`` and ``decisions``; a row for each bin that is not empty.
-    """
-    sure, right = _confidence(predictions)
-    place = np.minimum((sure * bins).astype(int), bins - 1)
-    table = pd.DataFrame({"bin": place, "confidence": sure, "accuracy": right, "decisions": 1})
-    return (
-        table.groupby("bin").agg({"confidence": "mean", "accuracy": "mean", "decisions": "sum"}).reset_index(drop=True)
-    )
-
-
-def calibration_error(predictions: pd.DataFrame, bins: int = 10) -> float:
-    """Expected calibration error: mean gap of confidence and accuracy, weighted by decisions; NaN without any."""
-    table = calibration(predictions, bins)
-    if table.empty:  # every decision was for a word of no class
-        return float("nan")
-    gaps = (table["confidence"] - table["accuracy"]).abs()
-    return float((gaps * table["decisions"]).sum() / table["decisions"].sum())
-
-
-def _confidence(predictions: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Probability of the predicted class, and whether it is right; decisions for a word of no class are left out."""
-    known = predictions[predictions["predicted"] >= 0]
-    columns = sorted((c for c in known if str(c).startswith(SCORE)), key=lambda c: int(str(c).removeprefix(SCORE)))
-    logs = known[columns].to_numpy(dtype=np.float64)
-    predicted = known["predicted"].to_numpy(dtype=int)
-    sure = np.exp(logs[np.arange(len(known)), predicted])
-    return np.clip(sure, 0, 1), (known["label"].to_numpy() == predicted).astype(float)
-
-
-def by_slice(predictions: pd.DataFrame, slice_of_row: pd.Series, *, resamples: int = 2000) -> pd.DataFrame:
-    """Accuracy in parts of the scored rows, with an interval over rows.
+    The interval is Wilson's (1927), which does not shrink to nothing where all rows of a slice are right. A row counts
+    by the share of seeds that have it right; such shares vary less than right and wrong do, by a factor that is taken
+    from all rows of the task.
 
     Args:
         predictions: Of one method on one task.
         slice_of_row: The slice of each scored row, by the number of the row; rows without one are left out.
-        resamples: Bootstrap samples of the rows of each slice.
 
     Returns:
-        Columns ``slice``, ``rows``, ``accuracy``, ``low`` and ``high``, in the order of the slices' names.
+        Columns ``slice``, ``rows``, ``accuracy``, ``low`` and ``high`` (95 %), in the order of the slices' names, or of
+        their categories.
     """
     right = _share_right(predictions)
     records = []
-    for name, rows in right.groupby(slice_of_row.reindex(right.index)):
-        low, high = _row_interval(rows.to_numpy(), resamples)
-        records.append({"slice": name, "rows": len(rows), "accuracy": float(rows.mean()), "low": low, "high": high})
+    for name, rows in right.groupby(slice_of_row.reindex(right.index), observed=True):
+        accuracy = float(rows.mean())
+        low, high = wilson(accuracy, len(rows) / _narrower(right))
+        records.append({"slice": name, "rows": len(rows), "accuracy": accuracy, "low": low, "high": high})
     return pd.DataFrame(records, columns=["slice", "rows", "accuracy", "low", "high"])
+
+
+def _narrower(right: pd.Series) -> float:
+    """Variance of the rows' shares against that of rows that are right or wrong at every seed, between 0.1 and 1."""
+    mean = float(right.mean())
+    most = mean * (1 - mean)
+    return float(np.clip(right.var(ddof=1) / most, 0.1, 1)) if most and len(right) > 1 else 1.0
+
+
+def wilson(share: float, rows: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share (Wilson 1927).
+
+    Args:
+        share: Of the rows.
+        rows: How many.
+        confidence: Of the interval.
+
+    Example:
+        >>> [round(end, 3) for end in wilson(1.0, 4)]
+        [0.51, 1.0]
+    """
+    z = float(stats.norm.ppf((1 + confidence) / 2))
+    middle = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
+    reach = z / (1 + z**2 / rows) * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
+    return max(0.0, float(middle - reach)), min(1.0, float(middle + reach))
 
 
 def _share_right(predictions: pd.DataFrame) -> pd.Series:
@@ -163,16 +154,9 @@ def compare_rows(first: pd.DataFrame, second: pd.DataFrame, *, resamples: int = 
     Raises:
         ValueError: Where they have no decision in common.
     """
-    seeds = [seed for seed in SEEDS if _has(first, seed) and _has(second, seed)]
-    both = first.merge(second, on=[*seeds, "row"], suffixes=("_first", "_second"))
-    if both.empty:
-        raise ValueError("the two have no pair of seeds in common")
-    kept = [seed for seed in SEEDS if seed in both] or ["data_seed"]
-    if "init_seed" not in seeds and "init_seed_first" in both:
-        one = "init_seed_first" if _has(first, "init_seed") else "init_seed_second"
-        both, kept = both.assign(init_seed=both[one]), SEEDS
-    right = {name: (both[f"label_{name}"] == both[f"predicted_{name}"]).to_numpy() for name in ("first", "second")}
-    decisions = both[[*kept, "row"]].assign(label=both["label_first"], **right)
+    decisions = paired_decisions(first, second)
+    kept = [seed for seed in SEEDS if seed in decisions]
+    right = {name: decisions[name].to_numpy() for name in ("first", "second")}
     rows = decisions.groupby("row").agg(label=("label", "first"), first=("first", "mean"), second=("second", "mean"))
     rows["difference"] = rows["first"] - rows["second"]
     low, high = _row_interval(rows["difference"].to_numpy(), resamples)
@@ -187,6 +171,34 @@ def compare_rows(first: pd.DataFrame, second: pd.DataFrame, *, resamples: int = 
         high=high,
         tests=_mcnemar(decisions.assign(only_first=only_first, only_second=only_second), kept),
     )
+
+
+def paired_decisions(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """Decisions of two methods on the same rows, at the seeds that both have.
+
+    Args:
+        first: Predictions of a method on one task, or on several where there is a column ``task``.
+        second: Those of another.
+
+    Returns:
+        Columns ``task`` (where there is one), the seeds that tell decisions apart, ``row``, ``label``, and whether
+        the ``first`` and the ``second`` are right.
+
+    Raises:
+        ValueError: Where they have no decision in common.
+    """
+    seeds = [seed for seed in SEEDS if _has(first, seed) and _has(second, seed)]
+    on = [*(["task"] if "task" in first and "task" in second else []), *seeds, "row"]
+    both = first.merge(second, on=on, suffixes=("_first", "_second"))
+    if both.empty:
+        raise ValueError("the two have no pair of seeds in common")
+    kept = [name for name in on if name != "row"]
+    if "init_seed" not in seeds and "init_seed_first" in both:
+        one = "init_seed_first" if _has(first, "init_seed") else "init_seed_second"
+        if both[one].notna().all():
+            both, kept = both.assign(init_seed=both[one]), [*kept[:-1], "init_seed", kept[-1]]
+    right = {name: (both[f"label_{name}"] == both[f"predicted_{name}"]).to_numpy() for name in ("first", "second")}
+    return both[[*kept, "row"]].assign(label=both["label_first"], **right)
 
 
 def _has(predictions: pd.DataFrame, seed: str) -> bool:
@@ -230,21 +242,3 @@ def comparison_sentence(first: str, second: str, found: RowComparison) -> str:
         f"On {len(found.rows):,} rows{decisions} {first} alone is right in {100 * found.first_only:.1f} % of the "
         f"decisions and {second} alone in {100 * found.second_only:.1f} %: {points.replace('-', '−')}.{test}"
     )
-
-
-def length_slices(texts: Sequence[str], parts: int = 4) -> list[str]:
-    """Names parts of like size by the number of words, for `by_slice`: ``" 1 to 12 words"`` …, which sort by length.
-
-    Example:
-        >>> length_slices(["one", "one two", "one two three", "a b c d"], parts=2)
-        ['1 to 2 words', '1 to 2 words', '3 to 4 words', '3 to 4 words']
-    """
-    counts = np.array([len(text.split()) for text in texts])
-    # Edges between counts, so that rows of equal length are in one part.
-    edges = np.unique(np.quantile(counts, np.arange(1, parts) / parts, method="lower"))
-    place = np.searchsorted(edges, counts, side="left")
-    names, width = {}, len(str(counts.max()))
-    for part in np.unique(place):
-        low, high = counts[place == part].min(), counts[place == part].max()
-        names[part] = f"{low:>{width}} to {high:>{width}} words" if low < high else f"{low:>{width}} words"
-    return [names[part] for part in place]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pandas as pd
 import psutil
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from functools import _lru_cache_wrapper
 
 T = TypeVar("T")
+
+Compression = Literal["snappy", "zstd"]
 
 #: Bytes up to which a table is cached.
 SMALL = 32 * 1024
@@ -78,10 +80,10 @@ def read_json(path: Path) -> Any:
         return None
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
+def write_table(path: Path, table: pd.DataFrame, *, compression: Compression = "snappy") -> None:
     """Writes Parquet atomically."""
     with in_place_of(path) as temporary:
-        table.to_parquet(temporary, index=False)
+        table.to_parquet(temporary, index=False, compression=compression)
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -31,6 +31,7 @@ HOLDS = {
     "embeddings": ["embeddings.safetensors"],
     "labels": ["labels.parquet"],
     "clusters": ["clusters.parquet"],
+    "memberships": ["memberships.safetensors", "memberships.parquet"],
     "tasks": ["tasks.parquet"],
     "prompt": ["prompt.safetensors"],
     "hidden_states": ["hidden_states.safetensors"],

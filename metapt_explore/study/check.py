@@ -17,6 +17,7 @@ def check_study(pipeline: Pipeline) -> None:
         UserError: Naming what is wrong.
     """
     from metapt_explore.baselines.registry import check_baselines
+    from metapt_explore.baselines.registry import check_files as check_baseline_files
     from metapt_explore.clusters.embed import check_encoder_files
     from metapt_explore.config.families import FAMILIES
     from metapt_explore.models.device import resolve_device
@@ -29,6 +30,7 @@ def check_study(pipeline: Pipeline) -> None:
     model = study.model
     resolve_device(model.device)
     check_encoder_files(study.encoder)
+    check_baseline_files(study)
     files = check_files(model)
     layout = layout_class(family)(files.tokenizer, model, pipeline.model.placement)
     whole_vocabulary = study.verbalizer.decode == "whole_vocabulary"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from metapt_explore.clusters.projections import PROJECTIONS
 from metapt_explore.diagnostics.screen import Screening
 from metapt_explore.errors import UserError, did_you_mean
+from metapt_explore.results.decisions import decisions_in
 from metapt_explore.results.map_table import map_table
 from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.registry import REQUESTS
@@ -76,6 +78,22 @@ class RequestedParts(StudyPipeline):
         """
         return self.request("stability", name=name, runs=runs)
 
+    def memberships(self, name: str) -> pd.DataFrame:
+        """How probable each cluster is for each text (`clusters/memberships.py`); `run` does not make it.
+
+        Args:
+            name: A clustering that has probabilities; controls have none.
+
+        Returns:
+            A row for each text of the study and a column for each cluster's id, in half precision; rows sum to 1 at
+            most. The summary of ``request("memberships", name=...)`` says what the probabilities are.
+
+        Raises:
+            UserError: Where the clustering has none, or they cannot be made.
+        """
+        found = self.request("memberships", name=name).tensors("memberships")["memberships"].numpy()
+        return pd.DataFrame(found).rename_axis(index="row", columns="cluster")
+
     def rank_templates(self, task: str, candidates: str | Path | None = None) -> Artifact:
         """Templates and label words of a task, ranked on its training rows without a prompt.
 
@@ -132,6 +150,27 @@ class RequestedParts(StudyPipeline):
             init_seed: The initialisation seed (the first of the study when absent).
         """
         return Screening.of(self.request("screen", method=method, init_seed=init_seed).summary)
+
+    def slices(self, task: str, methods: Sequence[str] | None = None) -> pd.DataFrame:
+        """Accuracy of the finished methods in parts of a task's scored rows.
+
+        Rows are cut by class, length and group and, where the study groups texts, by nearest cluster and by similarity
+        with the nearest pre-training text, for which the rows are embedded where they are not yet.
+
+        Args:
+            task: The task.
+            methods: Only these methods and baselines.
+
+        Returns:
+            Columns ``by``, ``slice``, ``rows``, ``method``, ``accuracy`` and an interval over rows, ``low`` and
+            ``high``; few rows make it wide.
+
+        Raises:
+            UserError: Where the task has no rows yet, or a method no decisions.
+        """
+        if self.config.clusterings:
+            self.request("slices", task=task)
+        return decisions_in(self.workspace, self.config, task).slice_table(methods)
 
     def lens(self) -> Artifact:
         """What the finished prompts look like beside the vocabulary (`prompts/lens.py`); pre-trains nothing.

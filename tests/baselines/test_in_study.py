@@ -14,10 +14,10 @@ from kept import KeptInMemory, StopAt
 from small_inputs import inputs_of
 
 from metapt_explore.baselines import setfit
+from metapt_explore.baselines.adapters import lora
 from metapt_explore.baselines.full import full
 from metapt_explore.baselines.in_context import in_context
 from metapt_explore.baselines.inputs import OutcomeCheckpoint
-from metapt_explore.baselines.lora import lora
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.cost.count import Reckoning
 from metapt_explore.errors import Cancelled

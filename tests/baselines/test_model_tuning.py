@@ -14,10 +14,10 @@ from small_inputs import inputs_of, plain_scores
 from transformers import AutoModelForCausalLM
 
 from metapt_explore.baselines import model_tuning
+from metapt_explore.baselines.adapters import add_matrices, lora
 from metapt_explore.baselines.fine_tuning import TrainedWeights
 from metapt_explore.baselines.full import all_weights, full
-from metapt_explore.baselines.lora import add_matrices, lora
-from metapt_explore.baselines.zero_shot import zero_shot
+from metapt_explore.baselines.zero_shot import unprompted, zero_shot
 from metapt_explore.errors import UserError
 
 
@@ -28,10 +28,10 @@ def test_step_0_is_zero_shot_and_training_learns(kind: str, model: str, world: P
     rate = 0.03 if kind == "lora" else 0.003
     inputs = inputs_of(world, kind, folder, learning_rates=[rate], steps=12, batch_size=8)
     outcome = (lora if kind == "lora" else full)(inputs)
-    unprompted = zero_shot(replace(inputs, options={"calibration": "none"}))
+    without = zero_shot(replace(inputs, options={"calibration": "none"}))
     for seed, scored in outcome.seeds.items():
         assert scored.start is not None
-        torch.testing.assert_close(scored.start, unprompted.seeds[seed].scores, atol=2e-4, rtol=1e-3)
+        torch.testing.assert_close(scored.start, without.seeds[seed].scores, atol=2e-4, rtol=1e-3)
         own = [record for record in outcome.curves if record["data_seed"] == seed]
         assert [record["step"] for record in own] == [0, 2, 4, 12]
         assert own[-1]["train_loss"] < 0.7 * own[1]["train_loss"]
@@ -97,7 +97,7 @@ def test_lora_adds_the_scaled_product_of_its_matrices(world: Path) -> None:
                 plain.get_submodule(start).weight += 3.0 * b @ a
         rows = [backbone.layout.encode(f"{text} Sentiment :") for text in inputs.test]
         expected = plain_scores(plain, rows, list(pattern.words))
-    scores = model_tuning.unprompted(backbone, pattern, inputs.test)
+    scores = unprompted(backbone, pattern, inputs.test)
     torch.testing.assert_close(scores, expected, atol=2e-4, rtol=1e-3)
 
 

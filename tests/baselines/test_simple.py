@@ -249,7 +249,7 @@ def test_names_and_calibration_are_checked(world: Path) -> None:
 
 def test_models_that_cannot_are_refused_early(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of = lambda kind: parse(StudyConfig, tiny.study_tree(world, baselines=[kind]), "test")  # noqa: E731
-    with pytest.raises(UserError, match="'in_context': in-context learning needs a decoder-only model"):
+    with pytest.raises(UserError, match="'in_context' needs a decoder-only model"):
         check_baselines(of("in_context"), "masked")
     with pytest.raises(UserError, match="use the baseline `setfit`"):
         check_baselines(of("full"), "sentence")

@@ -104,6 +104,16 @@ def cancel_job(page: Any, tmp_path: Path) -> None:
     wait(lambda: list((tmp_path / "workspace").glob("studies/*/cancel")), "the job is asked to stop")
 
 
+def settle(page: Any) -> None:
+    """Waits until the page is drawn, and stays so: what a hand does meanwhile meets values that are being set anew."""
+    state = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
+    still = 0
+    while still < 3:
+        state.wait_for(state="attached")
+        page.wait_for_timeout(100)  # a change that was just made has to reach the server
+        still = still + 1 if state.count() else 0
+
+
 def open_page(page: Any, name: str) -> None:
     """Clicks a page's link until its heading is there: a click while the page before is being redrawn can be lost."""
     from playwright.sync_api import expect

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import six_files
-from driving import FLAGS, find_chromium, open_page
+from driving import FLAGS, find_chromium, open_page, settle
 from waiting import LIMIT, wait
 
 pytestmark = pytest.mark.browser
@@ -93,7 +93,7 @@ def choose(page: Any, study: str) -> None:
         box.click()
         page.get_by_role("option", name=study, exact=True).click()
     page.wait_for_url(f"**study={study}*")
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(state="attached")
+    settle(page)
 
 
 def no_dead_end(page: Any) -> None:

@@ -44,7 +44,7 @@ def test_every_algorithm_of_the_config_has_its_function() -> None:
         assert config(algorithm).load("metapt_explore.clusters").__name__ == algorithm
 
 
-@pytest.mark.parametrize("algorithm", ["kmeans", "minibatch_kmeans", "hdbscan"])
+@pytest.mark.parametrize("algorithm", ["kmeans", "minibatch_kmeans", "hdbscan", "gaussian_mixture", "agglomerative"])
 def test_finds_blobs_whatever_the_length_of_the_vectors(algorithm: str) -> None:
     rows, blob = blobs()
     found = cluster(rows, config(algorithm, n_clusters=3, min_cluster_size=10, min_samples=2), seed=0)

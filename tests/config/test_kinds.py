@@ -40,8 +40,8 @@ def test_the_shared_class_makes_the_kind_that_is_asked_for() -> None:
 
 def test_a_key_of_another_kind_is_refused_by_its_kinds() -> None:
     refused(
-        "clusterings.0: `seed` belongs to kmeans, minibatch_kmeans, lda, edited and random_groups, not to hdbscan: it "
-        "draws no random numbers.",
+        "clusterings.0: `seed` belongs to kmeans, minibatch_kmeans, gaussian_mixture, lda, edited and random_groups, "
+        "not to hdbscan: it draws no random numbers.",
         **clustering(algorithm="hdbscan", seed=1),
     )
     refused(

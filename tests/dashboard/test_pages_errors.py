@@ -9,11 +9,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from command_line import call
-from looking import charts, said
+from looking import charts, said, tab
 from streamlit.testing.v1 import AppTest
 
+from metapt_explore.reporting.notes import grounds_of
 from metapt_explore.results.predictions import predictions_of
+from metapt_explore.results.record import scores_of
 from metapt_explore.statistics.errors import compare_rows, comparison_sentence
+from metapt_explore.statistics.numbers import interval
+from metapt_explore.statistics.two_level import COVERS, two_level
 from metapt_explore.storage.workspace import Workspace
 
 Open = Callable[..., AppTest]
@@ -28,12 +32,22 @@ def test_two_methods_decision_by_decision(show: Open, copied: Workspace) -> None
     by_method = dict(list(kept.groupby("method")))
     found = compare_rows(by_method["MetaPT"], by_method["PPT"])
     assert comparison_sentence("MetaPT", "PPT", found) in said(at, "markdown")
-    drawn = {trace["type"] for chart in charts(at) for trace in chart["data"]}
-    assert {"heatmap", "scatter"} <= drawn
     at.segmented_control(key="errors_side").set_value("all rows").run()
     rows = next(frame.value for frame in at.dataframe if "text" in frame.value)
-    right = dict(zip(rows["text"], rows["MetaPT"], strict=True))
+    right = dict(zip(rows["text"], rows["MetaPT: right, %"], strict=True))
     assert len(rows) == len(found.rows) and set(right.values()) == set(100 * found.rows["first"])
+    intervals = next(frame.value for frame in at.dataframe if "over both" in frame.value).set_index("on")
+    whole = two_level(*(by_method[name] for name in ("MetaPT", "PPT")), grounds=grounds_of(scores_of(copied, "tiny")))
+    assert intervals.loc[chosen["errors_task"], "over both"] == interval(*whole.over_both)
+    assert list(intervals.index)[1:] == ["mean over 2 tasks"] and "None" not in str(intervals)
+    assert COVERS in said(at, "caption")
+    drawn = [
+        [trace["type"] for chart in charts(tab(at, "errors_tabs", name)) for trace in chart["data"]]
+        for name in ("Confusion", "Calibration", "Slices")
+    ]
+    assert not at.exception and not at.error, said(at)
+    assert drawn == [["heatmap"] * 2, ["scatter"] * 3, ["scatter"] * 2]
+    tab(at, "errors_tabs", "Where they differ")
     at.selectbox(key="errors_against").set_value("MetaPT").run()
     assert not at.exception and "Choose two methods" in said(at)
 

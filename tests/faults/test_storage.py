@@ -14,8 +14,7 @@ import pytest
 from tampering import dead_process
 
 from metapt_explore.cli.main import main
-from metapt_explore.config import load_study
-from metapt_explore.config.clustering import ClusterEdit, ClusteringConfig
+from metapt_explore.config import ClusterEdit, ClusteringConfig, load_study
 from metapt_explore.errors import UserError
 from metapt_explore.progress.state import Progress
 from metapt_explore.results.tables import results_table

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metapt_explore.statistics.errors import by_slice, calibration, calibration_error, compare_rows, confusion
+from metapt_explore.statistics.calibration import calibration, calibration_error, calibration_of
+from metapt_explore.statistics.errors import by_slice, compare_rows, confusion, wilson
 
 
 def decisions(rows: list[tuple[int, int, int, int]], seed: int | None = 0) -> pd.DataFrame:
@@ -91,4 +92,33 @@ def test_slices_are_over_rows() -> None:
     parts = pd.Series({5: "short", 6: "short", 7: "long"})
     found = by_slice(FIRST, parts).set_index("slice")
     assert found.loc["short", "accuracy"] == 0.75 and found.loc["short", "rows"] == 2
-    assert found.loc["long", ["accuracy", "low", "high"]].tolist() == [1.0, 1.0, 1.0]
+    assert found.loc["long", ["accuracy", "high"]].tolist() == [1.0, 1.0]
+    assert found.loc["long", "low"] < 0.6  # one row that every seed has right proves little
+
+
+def test_wilson_by_hand_and_slices_of_one_seed() -> None:
+    # (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n) for 8 of 10.
+    assert wilson(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    one = FIRST[FIRST["data_seed"] == 1]
+    found = by_slice(one, pd.Series({row: "all" for row in LABELS})).iloc[0]
+    assert (found["low"], found["high"]) == pytest.approx(wilson(0.75, 4))
+
+
+def test_slices_stand_in_the_order_of_their_categories() -> None:
+    parts = pd.Series(pd.Categorical(["z", "a", "z", "a"], ["z", "b", "a"], ordered=True), list(LABELS))
+    assert by_slice(FIRST, parts)["slice"].tolist() == ["z", "a"]
+
+
+def test_the_floor_is_what_perfect_probabilities_show() -> None:
+    rng = np.random.default_rng(1)
+    sure = rng.uniform(0.5, 1, 300)
+    tables = []
+    for seed in range(30):
+        label = np.where(rng.random(300) < sure, 0, 1)
+        tables.append(pd.DataFrame({"data_seed": seed, "label": label, "predicted": 0, "of_predicted": np.log(sure)}))
+    perfect = calibration_of(pd.concat(tables))
+    assert perfect.seeds == 30 and perfect.error == pytest.approx(perfect.floor, abs=0.005) and perfect.floor > 0.03
+    too_sure = calibration_of(pd.concat(tables).assign(of_predicted=0.0))
+    assert too_sure.floor == 0 and too_sure.error == pytest.approx(1 - too_sure.accuracy)
+    nothing = calibration_of(tables[0].assign(predicted=-1))
+    assert nothing.seeds == 0 and np.isnan(nothing.error)

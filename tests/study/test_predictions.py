@@ -13,7 +13,8 @@ import torch
 from tampering import reseal
 
 from metapt_explore.fewshot.predictions import NO_CLASS, RowScores
-from metapt_explore.results.predictions import predictions_of, scored_rows
+from metapt_explore.results.decisions import decisions_in
+from metapt_explore.results.predictions import predictions_of
 from metapt_explore.study.study import Study
 from metapt_explore.verbalizers.verbalizer import read_onwards
 
@@ -68,12 +69,12 @@ def test_what_dev_chose_comes_out_of_the_kept_dev_rows(study: Study, shots: int 
 
 
 def test_rows_are_those_of_the_split(study: Study) -> None:
-    kept, scored = predictions_of(study.workspace, "tiny", "mood"), scored_rows(study.workspace, study.config, "mood")
+    kept, found = predictions_of(study.workspace, "tiny", "mood"), decisions_in(study.workspace, study.config, "mood")
     of_method = kept[(kept["method"] == "words") & (kept["data_seed"] == 1)]
-    assert of_method["row"].tolist() == scored.table.index.tolist()
-    assert [scored.classes[label] for label in of_method["label"]] == scored.table["label"].tolist()
     whole = study.split("mood").table("rows")
-    assert whole.loc[scored.table.index, "text"].tolist() == scored.table["text"].tolist()
+    assert of_method["row"].tolist() == found.rows.index.tolist() == whole.index[whole["split"] == "test"].tolist()
+    assert [found.classes[label] for label in of_method["label"]] == found.rows["label"].tolist()
+    assert whole.loc[found.rows.index, "text"].tolist() == found.rows["text"].tolist() == found.shown["text"].tolist()
     baseline = kept[(kept["method"] == "tfidf") & (kept["data_seed"] == 1)]
     assert baseline[["row", "label"]].to_numpy().tolist() == of_method[["row", "label"]].to_numpy().tolist()
     assert kept["score_0"].dtype == np.float16
@@ -87,11 +88,10 @@ def test_rows_of_other_seeds_keep_their_number(world: Path, tmp_path: Path) -> N
     study.run()
     kept, rows = predictions_of(study.workspace, "tiny", "mood"), study.split("mood").table("rows")
     assert set(rows.loc[kept["row"], "split"]) == {"dev"} and kept.groupby("init_seed")["row"].nunique().eq(4).all()
+    assert decisions_in(study.workspace, study.config, "mood").rows.index.tolist() == sorted(set(kept["row"]))
     for init_seed, data_seed in ((0, 1), (1, 2)):
         own = kept[kept["init_seed"] == init_seed]
         assert data_seed not in rows.loc[own["row"], "data_seed"].tolist()
-        scored = scored_rows(study.workspace, study.config, "mood", init_seed=init_seed)
-        assert scored.table.index.tolist() == own["row"].tolist()
 
 
 def test_scores_without_predictions_are_left_out(study: Study) -> None:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.clusters.compare import GroupingAgreement, compare_groupings
+from metapt_explore.clusters.outliers import format_moved
 from metapt_explore.clusters.stability import format_stability
 from metapt_explore.config import CountedClustering, StudyConfig
 from metapt_explore.dashboard.parts import drawing, messages, shared
@@ -78,6 +79,7 @@ def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name:
         column.metric(label, text, delta=change, delta_color=colour, help=meaning)  # type: ignore[arg-type]
     st.caption(
         (f"Small figures: the change from {messages.plain(before_name)}. " if before else "")
+        + (f"{format_moved(summary['moved'])} " if summary.get("moved") else "")
         + "All but DBCV favour round clusters: compare runs of one algorithm with them rather than two algorithms. "
         "None says whether a clustering makes a better prompt: see the gain under Comparison."
     )

@@ -48,6 +48,11 @@ class View:
         named = {int(cluster["cluster"]): str(cluster["name"]) for cluster in self.clusters}
         return {**named, -1: "outliers"} if (self.points["cluster"] < 0).any() else named
 
+    @property
+    def artifact_names(self) -> dict[int, str]:
+        """Names of the clusters as they were computed, without unsaved edits; -1 is none."""
+        return {int(each["cluster"]): str(each["name"]) for each in self.artifact.summary["clusters"]} | {-1: "–"}
+
 
 def pending(artifact: Artifact) -> list[ClusterEdit]:
     """Unsaved edits of a clustering in this session, as a mutable list."""

@@ -29,6 +29,7 @@ ASKED = {
     "plan": "predicting the cost",
     "screen": "the screening",
     "agreement": "the look at the tasks",
+    "slices": "the slices of the scored rows",
     "template_ranking": "the ranking of label words",
     "prompts": "the pre-training",
     "all": "the study",

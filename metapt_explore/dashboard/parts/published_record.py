@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
+from metapt_explore.clusters.outliers import format_moved
 from metapt_explore.dashboard.parts import drawing, messages, study_choice
 from metapt_explore.dashboard.parts.study_scores import StudyScores
 from metapt_explore.errors import UserError
@@ -18,7 +19,7 @@ from metapt_explore.results.record import Record
 from metapt_explore.storage.workspace import Workspace
 
 #: Pages that show a record.
-PAGES = ("fewshot", "compare", "clusters")
+PAGES = ("fewshot", "compare", "errors", "clusters")
 ENDINGS = ["zip", "json", "parquet", "yaml"]
 
 
@@ -130,6 +131,8 @@ def show_clusters(scores: StudyScores) -> None:
     drawing.show_table(shown, key="record_clusters", hide_index=True, column_config=drawing.counted("texts"))
     tasks = "" if clustering.get("tasks") is None else f" They made {clustering['tasks']:,} auxiliary tasks."
     st.caption(f"Clusters by their keywords, and how many texts each holds.{tasks} A record has no map and no texts.")
+    if clustering.get("moved"):
+        st.caption(format_moved(clustering["moved"]))
     st.header("Quality and gain")
     drawing.show_table(tables.cluster_table(clusterings).astype(str), key="record_quality", hide_index=True)
     quality = pd.DataFrame([_flat(each) for each in clusterings])

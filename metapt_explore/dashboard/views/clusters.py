@@ -12,6 +12,7 @@ from metapt_explore.dashboard.parts import (
     cluster_choice,
     cluster_editor,
     cluster_facts,
+    cluster_memberships,
     cluster_neighbours,
     cluster_reading,
     drawing,
@@ -68,12 +69,15 @@ def _page(workspace: Workspace, name: str) -> None:
             if view.edits:
                 many = len(view.edits) > 1
                 st.warning(f"With {f'{len(view.edits)} edits that are' if many else 'an edit that is'} not saved yet.")
-    on_map, about, quality, comparison = st.tabs(["Map", "Clusters", "Quality", "Comparison"], key="clusters_tab")
+    tabs = ["Map", "Clusters", "Memberships", "Quality", "Comparison"]
+    on_map, about, memberships, quality, comparison = st.tabs(tabs, key="clusters_tab")
     if view:
         with on_map:
             _explore(workspace, config, view)
         with about, messages.guard(artifact.folder):
             cluster_facts.about(workspace, name, view)
+        with memberships, messages.guard(artifact.folder):
+            cluster_memberships.show(workspace, config, view)
     # Damage was reported above; show what is intact.
     with quality:
         with messages.guard(artifact.folder) if view else suppress(UserError, *messages.DAMAGE):

@@ -2,176 +2,143 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import streamlit as st
 
-from metapt_explore import plots
 from metapt_explore.config import StudyConfig
-from metapt_explore.dashboard.parts import drawing, messages, shared, study_choice
-from metapt_explore.results.predictions import ScoredRows, predictions_of, scored_rows
+from metapt_explore.dashboard.parts import shared, study_choice
+from metapt_explore.dashboard.parts.error_tabs import ChosenPair, show_pair
+from metapt_explore.dashboard.parts.study_scores import StudyScores, of_study
+from metapt_explore.reporting.notes import grounds_of
+from metapt_explore.results.decisions import TaskDecisions, decisions_in, decisions_of, recorded_tasks
+from metapt_explore.results.row_facts import CLUSTER
 from metapt_explore.results.tables import ordered_index
-from metapt_explore.statistics.errors import (
-    RowComparison,
-    by_slice,
-    calibration,
-    calibration_error,
-    compare_rows,
-    comparison_sentence,
-    confusion,
-    length_slices,
-)
-from metapt_explore.statistics.numbers import number
+from metapt_explore.stages.base import listed_at
 from metapt_explore.storage.workspace import Workspace
 
-#: Rows of the table that are shown at first.
-HEIGHT = 420
+#: Seconds after which texts of a record's rows are looked for again among the studies of the workspace.
+LOOK_AGAIN = 60
+EARLIER = "Scores keep their decisions when they are made; those of earlier versions have none."
 
 
 def _page(workspace: Workspace, name: str) -> None:
     config = shared.study_config(workspace, name)
-    scored = {e["task"] for e in ordered_index(workspace, name) if e["kind"] in ("fewshot", "baseline")}
+    index = ordered_index(workspace, name)
+    scored = {e["task"] for e in index if e["kind"] in ("fewshot", "baseline")}
     tasks = [
         task for task in dict.fromkeys(e["task"] for e in shared.entries(workspace, name, "split")) if task in scored
     ]
     if not tasks:
         shared.ready(workspace, name, None, what="the first score")
         return
-    left, middle, right, last = st.columns(4)
-    task = study_choice.choose(left, "Task", tasks, key="errors_task")
+    boxes = st.columns(4)
+    task = study_choice.choose(boxes[0], "Task", tasks, key="errors_task")
     if task is None:
         return
     counts = [config.evaluation.shots, *config.evaluation.more_shots]
-    shown = last.selectbox("Examples a class", counts, key="errors_shots") if len(counts) > 1 else counts[0]
+    shown = boxes[3].selectbox("Examples a class", counts, key="errors_shots") if len(counts) > 1 else counts[0]
     shots = None if shown == config.evaluation.shots else shown
-    kept = predictions_of(workspace, name, task, shots=shots)
-    methods = list(dict.fromkeys(kept["method"]))
-    if not methods:
-        st.info(
-            "No decision is kept for this task yet. Scores keep them when they are made; those of earlier versions "
-            "have none."
+    stamp = _stamp(workspace, name)
+    decisions = _decisions(str(workspace.folder), name, task, shots, stamp)
+    if not decisions.methods:
+        st.info(f"No decision is kept for this task yet. {EARLIER}")
+        return
+    chosen = _methods(boxes[1:3], decisions, _proposed(decisions, {m.name: m.kind for m in config.methods}))
+    if chosen is None:
+        return
+    scores = of_study(workspace, name)
+    show_pair(
+        ChosenPair(
+            decisions,
+            *chosen,
+            grounds={} if scores is None else grounds_of(scores.record),
+            everywhere=lambda: [_decisions(str(workspace.folder), name, each, shots, stamp) for each in tasks],
+            stamp=f"{workspace.folder} {name} {shots} {stamp}",
+            ask_slices=lambda: _ask_slices(workspace, config, decisions),
         )
-        return
-    first, second = _proposed(config, methods)
-    method = study_choice.choose(middle, "Method", methods, key="errors_method", first=methods.index(first))
-    against = study_choice.choose(right, "Against", methods, key="errors_against", first=methods.index(second))
-    if method is None or against is None:
-        return
-    rows = scored_rows(workspace, config, task, shots=shots)
-    _compared(kept, rows, method, against)
+    )
 
 
-def _proposed(config: StudyConfig, methods: list[str]) -> tuple[str, str]:
+def _stamp(workspace: Workspace, name: str) -> str:
+    """A value that changes when a score, a task's rows or their slices are made."""
+    kinds = {listed_at(kind, shots) for kind in ("fewshot", "baseline", "split") for shots in (None, 1)} | {"slices"}
+    entries = [e["id"] for e in workspace.index(name) if e["kind"] in kinds]
+    return str(hash(tuple((entry, workspace.artifact(entry).status) for entry in entries)))
+
+
+@st.cache_resource(max_entries=64, show_spinner="Reading decisions …")
+def _decisions(folder: str, name: str, task: str, shots: int | None, stamp: str) -> TaskDecisions:
+    workspace = Workspace(folder)
+    return decisions_in(workspace, workspace.study_config(name), task, shots)
+
+
+def _methods(boxes: Sequence[Any], decisions: TaskDecisions, proposed: tuple[str, str]) -> tuple[str, str] | None:
+    """Asks for two methods; None where the address names one that is not there."""
+    methods = decisions.methods
+    chosen = [
+        study_choice.choose(box, label, methods, key=key, first=methods.index(name))
+        for box, label, key, name in zip(
+            boxes, ("Method", "Against"), ("errors_method", "errors_against"), proposed, strict=True
+        )
+    ]
+    return None if None in chosen else (str(chosen[0]), str(chosen[1]))
+
+
+def _proposed(decisions: TaskDecisions, kinds: Mapping[str, str]) -> tuple[str, str]:
     """The first meta-learned method against the first pooled one, where both are there."""
-    by_kind = {
-        kind: [m.name for m in config.methods if m.kind == kind and m.name in methods] for kind in ("metapt", "ppt")
-    }
+    methods = decisions.methods
+    by_kind = {kind: [name for name in methods if kinds.get(name) == kind] for kind in ("metapt", "ppt")}
     first = (by_kind["metapt"] or methods)[0]
     second = next((name for name in [*by_kind["ppt"], *methods] if name != first), first)
     return first, second
 
 
-def _compared(kept: pd.DataFrame, rows: ScoredRows, method: str, against: str) -> None:
-    own = {name: kept[kept["method"] == name] for name in dict.fromkeys((method, against))}
-    differ, mistaken, sure, slices = st.tabs(
-        ["Where they differ", "Confusion", "Calibration", "Slices"], key="errors_tabs"
+def _ask_slices(workspace: Workspace, config: StudyConfig, decisions: TaskDecisions) -> None:
+    """Offers to look for nearest clusters and texts where that was not done yet: it takes the sentence encoder."""
+    if not config.clusterings or any(str(column).startswith(CLUSTER) for column in decisions.rows):
+        return
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    left.caption(
+        "Rows can also be cut by their nearest cluster, and by how much they are like the nearest pre-training text: "
+        "the study's encoder embeds them once, which takes about as long as so many pre-training texts."
     )
-    with differ:
-        if method == against:
-            st.info("Choose two methods to see where one is right and the other wrong.")
-        else:
-            try:
-                found = compare_rows(own[method], own[against])
-            except ValueError:
-                st.info("The two have no pair of seeds in common yet.")
-            else:
-                _differ(found, rows, method, against)
-    with mistaken:
-        for box, (name, of_method) in zip(st.columns(len(own)), own.items(), strict=True):
-            with box:
-                st.markdown(f"**{messages.plain(name)}**")
-                drawing.draw(
-                    plots.confusion_map(confusion(of_method, rows.classes)),
-                    f"confusion_{list(own).index(name)}",
-                    "Down: the class of a text; across: the class it was given; per cent of a class's decisions, all "
-                    "seeds together.",
-                )
-    with sure:
-        drawing.draw(
-            plots.calibration_curve({name: calibration(of_method) for name, of_method in own.items()}),
-            "calibration",
-            "On the dotted line a method is right as often as it is sure; below it, it is too sure. Large points stand "
-            "for many decisions.",
+    active = shared.job_state(workspace, config.name)["active"]
+    if right.button("Find nearest clusters", key="ask_slices", disabled=active, width="stretch"):
+        shared.ask(workspace, config, "slices")
+        st.rerun()
+
+
+def _record_page(scores: StudyScores) -> None:
+    record, workspace = scores.record, shared.open_workspace()
+    tasks = recorded_tasks(record)
+    if not tasks:
+        st.info(f"This record keeps no decisions. {EARLIER}")
+        return
+    boxes = st.columns(3)
+    task = study_choice.choose(boxes[0], "Task", tasks, key="errors_task")
+    if task is None:
+        return
+    studies = ", ".join(sorted(workspace.study_names()))
+    decisions = _of_record(str(workspace.folder), task, scores.stamp, studies, _scores=scores)
+    kinds = {method["name"]: str(method.get("kind")) for method in record.study.get("methods", [])}
+    chosen = _methods(boxes[1:], decisions, _proposed(decisions, kinds))
+    if chosen is not None:
+        show_pair(
+            ChosenPair(
+                decisions,
+                *chosen,
+                grounds=grounds_of(record),
+                everywhere=lambda: [decisions_of(record, each) for each in tasks],
+                stamp=scores.stamp,
+            )
         )
-        for box, (name, of_method) in zip(st.columns(len(own)), own.items(), strict=True):
-            gap = number(100 * calibration_error(of_method), 1)
-            box.metric(messages.plain(f"Calibration error of {name}"), f"{gap} points")
-    with slices:
-        _slices(own, rows)
 
 
-def _differ(found: RowComparison, rows: ScoredRows, method: str, against: str) -> None:
-    st.markdown(messages.plain(comparison_sentence(method, against, found)))
-    texts = rows.all_rows.loc[found.rows.index]
-    side = st.segmented_control(
-        "Show",
-        [f"{method} is ahead", f"{against} is ahead", "all rows"],
-        default=f"{method} is ahead",
-        key="errors_side",
-    )
-    table = pd.DataFrame(
-        {
-            "text": texts["text"].astype(str),
-            **({"second text": texts["text_pair"].astype(str)} if "text_pair" in texts else {}),
-            "class": [rows.classes[label] for label in found.rows["label"]],
-            method: 100 * found.rows["first"],
-            against: 100 * found.rows["second"],
-        }
-    )
-    ahead = found.rows["difference"]
-    if side == f"{method} is ahead":
-        table = table[ahead > 0]
-    elif side == f"{against} is ahead":
-        table = table[ahead < 0][::-1]
-    percent = {name: st.column_config.NumberColumn(name, format="%.0f %%") for name in (method, against)}
-    if len(table):
-        drawing.show_table(
-            table,
-            key="errors_rows",
-            hide_index=True,
-            height=min(HEIGHT, 38 + 35 * len(table)),
-            column_config={"text": st.column_config.TextColumn(width="large"), **percent},
-        )
-    else:
-        st.info("No such row.")
-    st.caption(
-        f"{len(table):,} rows. Per cent of the {found.seeds} pairs of seeds at which a method is right. The interval "
-        "draws rows anew: it says how far the difference hangs on these texts. Compare says how far it hangs on seeds."
-    )
+@st.cache_resource(max_entries=32, ttl=LOOK_AGAIN, show_spinner="Reading decisions …")
+def _of_record(folder: str, task: str, stamp: str, studies: str, *, _scores: StudyScores) -> TaskDecisions:
+    return decisions_of(_scores.record, task, Workspace(folder))
 
 
-def _slices(own: dict[str, pd.DataFrame], rows: ScoredRows) -> None:
-    # Where rows of other seeds are scored, each initialisation seed has rows of its own.
-    table = rows.all_rows.loc[sorted({row for of_method in own.values() for row in of_method["row"]})]
-    texts = table["text"].astype(str)
-    if "text_pair" in table:
-        texts = texts + " " + table["text_pair"].astype(str)
-    ways = {
-        "by class": table["label"].astype(str),
-        "by length": pd.Series(length_slices(texts.tolist()), index=table.index),
-    }
-    for title, parts in ways.items():
-        tables = []
-        for name, of_method in own.items():
-            found = by_slice(of_method, parts)
-            found["right"] = [
-                f"{100 * a:.1f} ({100 * low:.1f} to {100 * high:.1f})"
-                for a, low, high in zip(found["accuracy"], found["low"], found["high"], strict=True)
-            ]
-            tables.append(found.set_index("slice")[["rows", "right"]].rename(columns={"right": f"{name}, %"}))
-        beside = pd.concat(tables, axis=1)
-        beside = beside.loc[:, ~beside.columns.duplicated()].reset_index(names=title)
-        drawing.show_table(beside, key=f"slices_{title}", hide_index=True)
-    st.caption("Accuracy over all seeds, with the interval of 95 % over rows: slices of few rows say little.")
-
-
-shared.show_page("Errors", _page)
+shared.show_page("Errors", _page, record=_record_page)

@@ -1,0 +1,116 @@
+"""HDBSCAN: dense regions, outliers between them, and how probable each region is for a text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metapt_explore.clusters.grouping import Grouping, Inputs, ids_by_size, renumber_by_size
+from metapt_explore.clusters.outliers import OUTLIERS, Move, move_by_words, move_to_centroids, move_to_most_probable
+from metapt_explore.clusters.reduce import reduce_embeddings
+from metapt_explore.config import HdbscanClustering
+
+if TYPE_CHECKING:
+    from hdbscan import HDBSCAN
+
+
+def hdbscan(inputs: Inputs[HdbscanClustering]) -> Grouping:
+    """HDBSCAN (Campello, Moulavi and Sander, 2013; McInnes, Healy and Astels, 2017).
+
+    Membership is a probability: 1 at the core of a cluster, 0 for outliers. Where outliers are moved into clusters
+    afterwards (`HdbscanClustering.outliers`), ids stay those of the clusters without them, and the membership of a
+    moved row is the similarity or probability that it was moved by.
+    """
+    fitted = _fit(inputs, probable=inputs.config.outliers == "probability")
+    labels = renumber_by_size(fitted.labels_)
+    membership = np.where(labels >= 0, fitted.probabilities_, 0.0)
+    if inputs.config.outliers == "drop":
+        return Grouping(labels, membership)
+    outside = labels < 0
+    if inputs.config.outliers == "own_task":
+        number = int(labels.max()) + 1
+        names = {number: OUTLIERS} if outside.any() else None
+        return Grouping(np.where(outside, number, labels), np.where(outside, 1.0, membership), names, outside)
+    moved = _moved(inputs, labels, fitted)
+    return Grouping(
+        np.where(moved.to >= 0, moved.to, labels), np.where(moved.to >= 0, moved.by, membership), moved=moved.to >= 0
+    )
+
+
+def _fit(inputs: Inputs[HdbscanClustering], *, probable: bool) -> HDBSCAN:
+    config, rows = inputs.config, len(inputs.embeddings)
+    fitted = None
+    if rows >= config.min_cluster_size:
+        from hdbscan import HDBSCAN
+
+        reduced = reduce_embeddings(inputs.embeddings, config.dimensions)
+        # One worker: for this many rows the distances take less time than starting processes.
+        fitted = HDBSCAN(
+            min_cluster_size=config.min_cluster_size,
+            min_samples=config.min_samples,
+            core_dist_n_jobs=1,
+            prediction_data=probable,
+        ).fit(reduced)
+    if fitted is None or not (fitted.labels_ >= 0).any():
+        raise inputs.refusal(
+            f"hdbscan found no cluster among {rows} texts. Lower min_cluster_size "
+            f"(now {config.min_cluster_size}) or min_samples, or use kmeans."
+        )
+    return fitted
+
+
+def _moved(inputs: Inputs[HdbscanClustering], labels: np.ndarray, fitted: HDBSCAN) -> Move:
+    config = inputs.config
+    if config.outliers == "probability":
+        return move_to_most_probable(_vectors(fitted), labels, config.outlier_threshold)
+    if config.outliers == "nearest_centroid":
+        return move_to_centroids(inputs.embeddings, labels, config.outlier_threshold)
+    if inputs.texts is None:
+        raise ValueError("`texts` must hold the texts of the rows")
+    return move_by_words(inputs.texts, labels, config.outlier_threshold)
+
+
+def membership_vectors(inputs: Inputs[HdbscanClustering], labels: np.ndarray) -> np.ndarray:
+    """How probable each cluster is for each row, by HDBSCAN's soft clustering; what is left of 1 is "in no cluster".
+
+    Distances to the clusters' densest rows and the height at which a row would join each cluster, multiplied
+    (McInnes, Healy and Astels, 2017; `all_points_membership_vectors` of the package hdbscan). It only approximates the
+    clustering: for rows at an edge another cluster than their own can be the most probable one.
+
+    Args:
+        inputs: What was clustered; it is clustered again.
+        labels: ``[rows]`` ids that were found then. With `outliers: own_task` the last one is that of the outliers; its
+            probability is what is left of 1.
+
+    Returns:
+        ``[rows, clusters]``, rows sum to 1 at most.
+
+    Raises:
+        UserError: Where clustering again finds other clusters.
+    """
+    fitted = _fit(inputs, probable=True)
+    again = renumber_by_size(fitted.labels_)
+    probabilities = _vectors(fitted)
+    number = probabilities.shape[1]
+    if inputs.config.outliers == "own_task" and (again < 0).any():
+        left = (1.0 - probabilities.sum(axis=1, keepdims=True)).clip(0.0, 1.0)
+        again, probabilities = np.where(again < 0, number, again), np.hstack([probabilities, left])
+    inputs.check_same(again, np.where(again < 0, again, labels))
+    return probabilities
+
+
+def _vectors(fitted: HDBSCAN) -> np.ndarray:
+    """Membership vectors with clusters ordered by size, ``[rows, clusters]``."""
+    from hdbscan import all_points_membership_vectors
+
+    order = ids_by_size(fitted.labels_)
+    with np.errstate(all="ignore"):
+        vectors = np.asarray(all_points_membership_vectors(fitted)).reshape(len(fitted.labels_), -1)[:, order]
+    # Equal rows have no distance to divide by: their own cluster is certain, or none of them is known.
+    unknown = ~np.isfinite(vectors).all(axis=1)
+    certain = np.zeros_like(vectors)
+    labels = renumber_by_size(fitted.labels_)
+    inside = np.flatnonzero(labels >= 0)
+    certain[inside, labels[inside]] = fitted.probabilities_[inside]
+    return np.where(unknown[:, None], certain, vectors).clip(0.0, 1.0)
