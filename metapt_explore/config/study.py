@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from metapt_explore.config.auxiliary_tasks import AuxiliaryTasksConfig
 from metapt_explore.config.baselines import AnyBaseline, BaselineConfig, check_study_baselines, refuse_baseline
 from metapt_explore.config.clustering import AnyClustering, ClusteringConfig, TextsConfig
+from metapt_explore.config.embeddings import AnyEmbeddings, EncoderEmbeddings
 from metapt_explore.config.evaluation import AgreementConfig, EvaluationConfig
 from metapt_explore.config.labelling import LabellingConfig
 from metapt_explore.config.learners import AnyMethod, MetaPTMethod
@@ -35,6 +36,7 @@ class StudyConfig(Strict):
     seed: Seed = Field(0, description="of the sample of texts, the clusters and the drawn splits")
     model: ModelConfig = Field(ModelConfig(), description="the frozen language model")
     encoder: EncoderConfig = Field(EncoderConfig(), description="the sentence encoder")
+    embeddings: AnyEmbeddings = Field(EncoderEmbeddings(kind="encoder"), description="what clusters are made from")
     texts: TextsConfig = Field(description="what is pre-trained on")
     clusterings: list[AnyClustering] = Field(
         [], max_length=MOST_ENTRIES, description="how texts are grouped, each once; pt, ppt need none"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,7 @@ import yaml
 
 from metapt_explore.clusters.outliers import format_moved
 from metapt_explore.config import ClusteringConfig
+from metapt_explore.config.embeddings import EmbeddingsConfig
 from metapt_explore.models.text_lengths import MANY, CutShare
 from metapt_explore.reporting import tables
 from metapt_explore.reporting.agreement_tables import agreement_by_cluster, agreement_table
@@ -18,7 +20,9 @@ from metapt_explore.reporting.score_sections import scored_rows
 from metapt_explore.results.budgets import Budget
 from metapt_explore.results.made_rows import made_sentences
 from metapt_explore.results.record import Record
+from metapt_explore.results.search_grids import searched
 from metapt_explore.statistics import MethodBudget, fairness_flags
+from metapt_explore.statistics.grid_edges import SETTINGS, GridEdge
 
 #: Kinds of methods that tune a soft prompt.
 PROMPTS = ("pt", "ppt", "metapt")
@@ -44,12 +48,39 @@ def add_fairness(document: Document, record: Record) -> None:
         )
     notes = [flag.sentence for flag in flags if flag.severity == "note"]
     document.add(*([Bullets(notes)] if notes else []))
+    if edges := searched(record).edges:
+        text = (
+            "How often dev chose the ends of the grid that it searched. Where that is often, a wider grid may serve "
+            "the method better."
+        )
+        document.add(Table(grid_table(edges), text))
     if record.budgets:
         text = (
             "What one pre-training and the tuning of one score cost. A row counts once for its forward and backward "
             "pass. Times are those of the machine below, with whatever else it did meanwhile."
         )
         document.add(Table(tables.budget_table(record.budgets), text))
+
+
+def grid_table(edges: Sequence[GridEdge]) -> pd.DataFrame:
+    """A row for each grid: its ends, and how often dev chose them; written for people."""
+    return pd.DataFrame(
+        [
+            {
+                "method": edge.grid.method,
+                "setting": SETTINGS[edge.grid.setting],
+                "values": len(edge.grid.values),
+                "lowest, chosen": f"{edge.grid.values[0]:g}" + ("" if edge.lowest is None else _share(edge.lowest)),
+                "highest, chosen": f"{edge.grid.values[-1]:g}" + _share(edge.highest),
+                "scores": edge.scores,
+            }
+            for edge in edges
+        ]
+    )
+
+
+def _share(share: float) -> str:
+    return f" ({100 * share:.0f} %)"
 
 
 def terms_of(budget: Budget) -> MethodBudget:
@@ -91,6 +122,9 @@ def add_clusters(document: Document, record: Record) -> None:
         "where they are the label. Gain: of the methods that learn on these clusters, over PPT, in points."
     )
     document.add(Table(tables.cluster_table(record.clusterings), text))
+    made = EmbeddingsConfig.kinds.get((record.study.get("embeddings") or {}).get("kind", "encoder"))
+    if made is not None and made.runs != "encoder":
+        document.add(Paragraph(f"Clusters are made from {made.title}, not from the sentence encoder."))
     for clustering in record.clusterings:
         if clustering["names"] and ClusteringConfig.facts(clustering["algorithm"]).meaningful:
             document.add(Paragraph(f"`{clustering['name']}`: {'; '.join(clustering['names'])}."))

@@ -82,7 +82,7 @@ def _results(workspace: Workspace, study: str, entries: list[IndexEntry]) -> pd.
         )
     table = _stacked(frames, heads)
     # Label words, starts and readers per data seed, if they are chosen. Older scores lack some columns.
-    return table.reindex(columns=[*COLUMNS, *(name for name in ("words", BEGINS, READERS) if name in table)])
+    return table.reindex(columns=[*COLUMNS, *(name for name in ("words", BEGINS, READERS, "c") if name in table)])
 
 
 def _stacked(frames: list[pd.DataFrame], heads: list[dict[str, Any]]) -> pd.DataFrame:

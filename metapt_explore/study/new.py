@@ -100,6 +100,7 @@ class Choices:
         limit: Texts to keep, sampled; all when None.
         model: Language model.
         encoder: Sentence encoder whose embeddings are clustered.
+        embeddings: What is clustered (`EmbeddingsConfig.kind`).
         shots: Labelled examples a class; those of the scale when None.
         length: Vectors of the prompt.
         placement: Where the prompt stands; the first that the model's family can do when None.
@@ -118,6 +119,7 @@ class Choices:
     limit: int | None = 2000
     model: str = "smollm2-135m"
     encoder: str = "minilm"
+    embeddings: str = "encoder"
     shots: int | None = None
     length: int = 8
     placement: Placement | None = None
@@ -173,6 +175,7 @@ def new_study(
         "name": name,
         "model": {"name": choices.model, "max_text_tokens": 40},
         "encoder": {"name": choices.encoder},
+        **({"embeddings": {"kind": choices.embeddings}} if choices.embeddings != "encoder" else {}),
         "texts": {
             **source.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
             **({"limit": choices.limit} if choices.limit else {}),
