@@ -20,6 +20,5 @@ def show_readers(scores: StudyScores) -> None:
     st.header("Readers together")
     for number, entry in enumerate(scores.record.study.get("baselines", [])):
         if isinstance(entry, dict) and entry["name"] in set(table["method"]):
-            st.subheader(messages.plain(entry["name"]))
             drawing.show_table(taken_table(table, entry), key=f"readers_{number}", hide_index=True)
             st.caption(messages.plain(f"{caption(entry)} {undecided_sentence(table, entry)}"))
