@@ -156,22 +156,31 @@ def efficiency_table(workspace: Workspace, study: str) -> pd.DataFrame:
 
     Returns:
         The columns of `results_table`, ``shots``, and ``shared_rows``: the share of training rows that the few-shot
-        samples of two data seeds have in common at that number (mean over their pairs), where it is known.
+        samples of two data seeds have in common at that number (mean over their pairs), where it is known. Tasks
+        with `shots` of their own are left out: they are scored at one number only.
     """
     evaluation, index = workspace.study_config(study).evaluation, ordered_index(workspace, study)
-    frames = []
+    frames, own = [], _tasks_with_own_shots(workspace, index, evaluation.shots)
     for shots in (None, *evaluation.more_shots):
         kinds = ("fewshot", "baseline") if shots is None else OTHER_SHOTS
         scores = _results(
             workspace, study, [entry for entry in index if entry["kind"] in kinds and entry.get("shots") == shots]
         )
         if len(scores):
+            scores = scores[~scores["task"].isin(own)]
             shared = _shared_rows(workspace, index, shots)
             at = evaluation.shots if shots is None else shots
             frames.append(scores.assign(shots=at, shared_rows=scores["task"].map(shared).astype(float)))
     if not frames:
         return pd.DataFrame(columns=[*COLUMNS, "shots", "shared_rows"])
     return pd.concat(frames, ignore_index=True)
+
+
+def _tasks_with_own_shots(workspace: Workspace, index: list[IndexEntry], shots: int) -> set[str]:
+    """Tasks whose few-shot rows are not the study's number for each class."""
+    splits = [workspace.artifact(entry["id"]) for entry in index if entry["kind"] == "split"]
+    configs = [split.stage["config"] for split in splits if split.finished]
+    return {str(config["name"]) for config in configs if config.get("shots", shots) != shots}
 
 
 def _shared_rows(workspace: Workspace, index: list[IndexEntry], shots: int | None) -> dict[str, float]:
@@ -200,13 +209,13 @@ def curves_table(workspace: Workspace, study: str) -> pd.DataFrame:
 
 
 def summary_table(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean, standard deviation and worst of accuracy over seeds, for each task and method.
+    """Mean, standard deviation and worst of accuracy over seeds, and mean macro F1, for each task and method.
 
     Args:
         results: What `results_table` returned.
 
     Returns:
-        Columns task, method, start, mean, std, worst (accuracies in 0..1) and seeds; std is the sample
+        Columns task, method, start, mean, std, worst (accuracies in 0..1), macro_f1 and seeds; std is the sample
         standard deviation, absent for one seed. Methods and tasks keep the order of the study.
     """
     records: list[dict[str, Any]] = []
@@ -219,10 +228,11 @@ def summary_table(results: pd.DataFrame) -> pd.DataFrame:
                 "mean": cells["accuracy"].mean(),
                 "std": cells["accuracy"].std(ddof=1),
                 "worst": cells["accuracy"].min(),
+                "macro_f1": cells["macro_f1"].mean() if "macro_f1" in cells else float("nan"),
                 "seeds": len(cells),
             }
         )
-    return pd.DataFrame(records, columns=["task", "method", "start", "mean", "std", "worst", "seeds"])
+    return pd.DataFrame(records, columns=["task", "method", "start", "mean", "std", "worst", "macro_f1", "seeds"])
 
 
 def split_warnings(workspace: Workspace, study: str) -> list[str]:
