@@ -47,7 +47,7 @@ def record_of_classes(classes: list[str], *, never: int, rows: int = 60, small: 
     results = right.groupby([predictions["method"], predictions["data_seed"]]).mean().rename("accuracy").reset_index()
     results = results.assign(task="t", init_seed=results["data_seed"]).reindex(columns=COLUMNS)
     facts = {"id": [f"{row:016x}" for row in every], "label": [classes[index] for index in label], "group": EVIL}
-    near = {f"cluster:*k* {EVIL[:20]}": np.where(label % 2, EVIL, "plain"), "similarity": rng.random(rows)}
+    near = {f"cluster:*k* {EVIL[:20]}": np.where(np.arange(rows) % 2, EVIL, "plain"), "similarity": rng.random(rows)}
     where = pd.DataFrame({"task": "t", "row": every} | facts | {"words": rng.integers(1, 30, rows)} | near)
     return Record(
         "faults",
