@@ -15,6 +15,7 @@ from metapt_explore.config.task import LabelsConfig
 
 #: Stands for a class in the sentence that is scored with each text.
 PLACE = "{label}"
+MODEL = "sequence classification model: a folder, or a hub name"
 
 
 class ClassifierBaseline(BaselineConfig):
@@ -22,7 +23,7 @@ class ClassifierBaseline(BaselineConfig):
 
     runs_on = "classifier"
     of_inputs = ("model", "revision")
-    model: Text = Field(description="sequence classification model: a folder, or a hub name")
+    model: Text = Field(description=MODEL)
     revision: Text | None = Field(None, description="commit or tag of a hub model")
     hypothesis: Text = Field(
         "This text is about {label}.",
@@ -66,6 +67,7 @@ class NliBaseline(ClassifierBaseline):
     title = "an NLI model: does the text entail the class?"
     implementation = "sentence_pairs:nli"
     kind: Literal["nli"]
+    model: Text = Field("MoritzLaurer/deberta-v3-base-zeroshot-v2.0", description=MODEL)
 
 
 class RerankerBaseline(ClassifierBaseline):
@@ -74,3 +76,4 @@ class RerankerBaseline(ClassifierBaseline):
     title = "a reranker: how well do text and class go together?"
     implementation = "sentence_pairs:reranker"
     kind: Literal["reranker"]
+    model: Text = Field("BAAI/bge-reranker-base", description=MODEL)

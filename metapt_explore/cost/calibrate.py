@@ -12,6 +12,7 @@ import torch
 
 from metapt_explore.config import EncoderConfig, StudyConfig, TaskConfig
 from metapt_explore.config.baselines import SetFitBaseline
+from metapt_explore.config.task_terms import evaluation_of
 from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS
 from metapt_explore.cost.count import (
     Cost,
@@ -177,7 +178,7 @@ def _step_rows(study: StudyConfig) -> int:
 def _tuned_rows(study: StudyConfig, tasks: dict[str, TaskConfig]) -> int:
     """Rows of a few-shot step: every data seed and learning rate at once."""
     evaluation = study.evaluation
-    shots = evaluation.shots * max(len(task.labels) for task in tasks.values())
+    shots = max(evaluation_of(study, task).shots * len(task.labels) for task in tasks.values())
     cells = seeds_together(study) * len(evaluation.learning_rates)
     return min(evaluation.batch_size, shots) * cells
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -31,6 +32,9 @@ OTHER_METHODS = (
     *("#00446A", "#8A5F00", "#005F45", "#803800", "#34709B", "#7A4760", "#908928"),
     *("#66AAD1", "#F0C466", "#66C5AB", "#E69E66", "#9AD3F2", "#E0AFC9", "#F6EF8E"),
 )
+
+#: Letters on a line of a panel's title.
+LINE_OF_TITLE = 22
 
 #: Readable on white and on black: 4.5 to 1 against either.
 TEXT = "#757575"
@@ -81,17 +85,23 @@ def facets(
     figure = make_subplots(
         rows=rows,
         cols=wide,
-        subplot_titles=[plain(title, 44) for title in titles],
+        subplot_titles=[_lines(title) for title in titles],
         shared_xaxes="all",
         shared_yaxes="all" if same_y else False,
         vertical_spacing=min(0.9 / rows, below / height),
         horizontal_spacing=0.05 if same_y else 0.08,
     )
-    figure.update_annotations(font_size=13)
+    figure.update_annotations(font_size=12)
     figure.update_layout(height=height)
     # Panels at the end of a row that is not full have nothing below them that shows their steps.
     figure.update_xaxes(showticklabels=True)
     return figure
+
+
+def _lines(title: str) -> str:
+    """A panel's title in lines that three panels have room for on a telephone."""
+    first, *rest = textwrap.wrap(escaping.one_line(title), LINE_OF_TITLE) or [""]
+    return "<br>".join([plain(first), *([plain(" ".join(rest), LINE_OF_TITLE)] if rest else [])])
 
 
 def place(index: int, count: int, columns: int = 3) -> dict[str, int]:
@@ -101,13 +111,13 @@ def place(index: int, count: int, columns: int = 3) -> dict[str, int]:
 
 
 def axis_titles(figure: go.Figure, count: int, *, x: str, y: str, columns: int = 3) -> None:
-    """Writes the y title at the left panels and the x title at the lowest of each column."""
+    """Writes the y title at the left panels, and the x title once, below the middle column's lowest panel."""
     wide = min(columns, count)
     for index in range(count):
         where = place(index, count, columns)
         if where["col"] == 1:
             figure.update_yaxes(title_text=y, **where)
-        if index + wide >= count:
+        if index + wide >= count and where["col"] == (wide + 1) // 2:
             figure.update_xaxes(title_text=x, **where)
 
 
@@ -119,11 +129,12 @@ def finish(figure: go.Figure, *, title: str = "") -> go.Figure:
     for axis in (template.layout.xaxis, template.layout.yaxis):
         axis.update(gridcolor=GRID, zeroline=False, linecolor=GRID, ticks="outside", tickcolor=GRID)
         axis.automargin = True
+    two_lines = any("<br>" in (words.text or "") for words in figure.layout.annotations)
     figure.update_layout(
         template=template,
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
-        margin={"l": 60, "r": 20, "t": 70, "b": 50},
+        margin={"l": 60, "r": 20, "t": 112 if two_lines else 70, "b": 50},  # a legend stands above panels' titles
         legend={"orientation": "h", "yref": "container", "y": 0.995, "yanchor": "top", "x": 1, "xanchor": "right"},
     )
     if title:
@@ -189,7 +200,7 @@ def _panel_titles(figure: go.Figure) -> dict[str, str]:
     axes = sorted(
         (key for key in figure.layout.to_plotly_json() if key.startswith("xaxis")), key=lambda key: int(key[5:] or 1)
     )
-    titles = [html.unescape(str(note.text)) for note in figure.layout.annotations or ()]
+    titles = [html.unescape(str(note.text).replace("<br>", " ")) for note in figure.layout.annotations or ()]
     return {key.replace("axis", ""): title for key, title in zip(axes, titles, strict=False)}
 
 

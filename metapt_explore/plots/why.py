@@ -67,7 +67,7 @@ def agreement_map(
     if len(across) > len(down):
         figure.add_vline(x=len(down) - 0.5, line={"color": "#8C8C8C", "width": 2})
     how = "corrected for noise" if value == "corrected" else "as observed (own cell: reliability)"
-    return finish(figure, title=f"agreement of gradients, {how}; right of the line: downstream tasks")
+    return finish(figure, title=f"agreement of gradients, {how}")
 
 
 def help_map(table: pd.DataFrame, names: Mapping[int, str]) -> go.Figure:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
@@ -14,10 +14,12 @@ from metapt_explore import hub
 from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
 from metapt_explore.config.baselines import ClassifierBaseline, SetFitBaseline
 from metapt_explore.config.classifier_baselines import class_sentences
+from metapt_explore.config.ensembles import is_seeded
 from metapt_explore.config.label_values import words_key
+from metapt_explore.config.task_terms import study_of
 from metapt_explore.cost.baselines import ENCODER_TOKENS, baseline_tokens
 from metapt_explore.cost.count import Reckoning, Work
-from metapt_explore.stages.base import Needs, Pipeline, Stage, called_at, each_shots, listed_at, of_shots
+from metapt_explore.stages.base import Needs, Pipeline, Stage, called_at, each_shots, listed_at, of_shots, tasks_at
 from metapt_explore.stages.split import Split
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
@@ -52,6 +54,8 @@ class Baseline(Stage):
     part = "scores"
     is_score = True
     units = 100
+    #: Whether it is of the baselines that combine other rows, or of the others.
+    combines: ClassVar[bool] = False
 
     baseline: BaselineConfig
     task: TaskConfig
@@ -62,9 +66,9 @@ class Baseline(Stage):
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Baseline]:
         """Every baseline on every task at every number of examples; those without initialisation once."""
         for shots in each_shots(pipeline):
-            for baseline in pipeline.config.baselines:
-                for task in pipeline.tasks.values():
-                    for init_seed in init_seeds if baseline.seeded else (None,):
+            for baseline in [each for each in pipeline.config.baselines if each.combines == cls.combines]:
+                for task in tasks_at(pipeline, shots):
+                    for init_seed in init_seeds if is_seeded(pipeline.config, baseline) else (None,):
                         yield cls(pipeline, baseline, task, init_seed, shots)
 
     @property
@@ -79,9 +83,14 @@ class Baseline(Stage):
 
     @property
     def at_shots(self) -> StudyConfig:
-        """The study at its number of examples, with the encoder that the baseline runs."""
-        study = self.study.at_shots(self.shots)
+        """The study as the task has it, with the encoder that the baseline runs."""
+        study = study_of(self.study, self.task, self.shots)
         return study.model_copy(update={"encoder": self.baseline.encoder_in(study.encoder)})
+
+    @property
+    def text_limit(self) -> int | None:
+        """The task's own, where it has one."""
+        return self.task.max_tokens
 
     @property
     def uses(self) -> Needs:
@@ -238,7 +247,7 @@ class Baseline(Stage):
         """See `Stage.work`."""
         if self.baseline.runs is None:
             return Work()
-        study = reckoning.at_size(self.shots, self.task.name)
+        study = reckoning.at_size(self.shots, self.task)
         by_model = self.baseline.runs == "model"
         tokens = baseline_tokens(
             study,

@@ -44,11 +44,14 @@ def make_classifier(folder: Path, labels: dict[int, str], seed: int = 0) -> Path
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=64,
-        initializer_range=2.0,
+        initializer_range=0.5,
         id2label=labels,
         label2id={label: index for index, label in labels.items()},
     )
-    BertForSequenceClassification(config).save_pretrained(folder)
+    model = BertForSequenceClassification(config)
+    with torch.no_grad():
+        model.classifier.weight *= 20  # so that sentences are told apart
+    model.save_pretrained(folder)
     words.save_pretrained(folder)
     return folder
 
@@ -100,11 +103,11 @@ def test_a_reranker_is_the_plain_model_pair_by_pair(world: Path, models: Path) -
         ]
         return torch.tensor([[float(loaded.model(**pair).logits[0, 0]) for pair in row] for row in rows])
 
-    torch.testing.assert_close(outcome.seeds[1].scores, plain(inputs.test), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(outcome.seeds[1].scores, plain(inputs.test), atol=1e-3, rtol=1e-4)
     free = inputs.study.verbalizer.content_free
     again = reranker(inputs)
     expected = calibrated(plain(inputs.test), plain(free))
-    torch.testing.assert_close(again.seeds[1].scores, expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(again.seeds[1].scores, expected, atol=1e-3, rtol=1e-4)
     assert again.spent.forward_rows == outcome.spent.forward_rows + 2 * 3 * len(free)
 
 
@@ -144,8 +147,9 @@ def test_what_a_model_cannot_do_is_said(world: Path, models: Path, tmp_path: Pat
         checked({"kind": "nli", "model": str(headless), "max_tokens": 64})
     with pytest.raises(UserError, match=r"`hypothesis` holds no {label}"):
         checked({"kind": "nli", "model": str(models / "nli"), "hypothesis": "so it is"})
-    with pytest.raises(UserError, match="model"):
-        parse(StudyConfig, tiny.study_tree(world, baselines=["nli"]), "test")
+    for kind, name in (("nli", "MoritzLaurer/deberta"), ("reranker", "BAAI/bge-reranker")):
+        with pytest.raises(UserError, match=f"Cannot load the classifier '{name}"):
+            checked({"kind": kind})
 
 
 def test_files_are_in_the_id_and_their_place_is_not(world: Path, models: Path, tmp_path: Path) -> None:

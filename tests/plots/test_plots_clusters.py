@@ -77,7 +77,7 @@ def test_quality_against_gain_has_a_panel_for_each_measure_that_is_there() -> No
     )
     rho = pd.DataFrame({"measure": ["silhouette", "dbcv"], "spearman": [None, 0.5], "clusterings": [2, 3]})
     figure = plots.quality_against_gain(table, ("silhouette", "dbcv", "stability"), rho)
-    assert titles(figure) == ["2 clusterings", "rank correlation 0.50 over 3 clusterings"]
+    assert titles(figure) == ["2 clusterings", "rank correlation 0.50<br>over 3 clusterings"]
     first, second, third = traces(figure)
     assert list(first["x"]) == [0.1, 0.2] and list(first["y"]) == pytest.approx([1.0, -2.0])
     assert list(first["text"]) == ["&lt;b&gt;k&lt;/b&gt;", "k-8"]
