@@ -134,7 +134,7 @@ def finish(figure: go.Figure, *, title: str = "") -> go.Figure:
         template=template,
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
-        margin={"l": 60, "r": 20, "t": 100 if two_lines else 70, "b": 50},  # a legend stands above panels' titles
+        margin={"l": 60, "r": 20, "t": 112 if two_lines else 70, "b": 50},  # a legend stands above panels' titles
         legend={"orientation": "h", "yref": "container", "y": 0.995, "yanchor": "top", "x": 1, "xanchor": "right"},
     )
     if title:

@@ -1,4 +1,4 @@
-"""Sentence embeddings of the pre-training texts."""
+"""A vector for each pre-training text: of the sentence encoder, the words, the language model, or one's own."""
 
 from __future__ import annotations
 
@@ -7,31 +7,77 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from metapt_explore import hub
+from metapt_explore.config.embeddings import (
+    EmbeddingsConfig,
+    EncoderEmbeddings,
+    FileEmbeddings,
+    ModelStatesEmbeddings,
+    TfidfEmbeddings,
+)
 from metapt_explore.cost.count import Reckoning, Work
-from metapt_explore.stages.base import Pipeline, Stage
+from metapt_explore.stages.base import Needs, Pipeline, Stage
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
-from metapt_explore.texts.rows import texts_of
+from metapt_explore.texts.rows import as_inputs, texts_of
 
 
 @dataclass(frozen=True, eq=False)
 class Embeddings(Stage):
-    """Sentence embeddings of the texts."""
+    """Vectors of the texts.
+
+    Attributes:
+        by_encoder: Whether they are the sentence encoder's, whatever clusters are made from: a classifier that finds
+            labels embeds rows of its own by it.
+    """
 
     kind = "embeddings"
     needs = "encoder"
     part = "clusters"
-    key = "embeddings"
-    title = "embeddings"
+
+    by_encoder: bool = False
 
     @classmethod
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Embeddings]:
         """For clusterings, and for a classifier that finds labels."""
         study = pipeline.config
         by_classifier = study.pretrains and study.labelling is not None and study.labelling.by == "classifier"
-        if study.clusterings or by_classifier:
+        if study.clusterings:
             yield cls(pipeline)
+        if by_classifier and not (study.clusterings and study.embeddings.runs == "encoder"):
+            yield cls(pipeline, by_encoder=True)
+
+    @property
+    def settings(self) -> EmbeddingsConfig:
+        """What they are made from."""
+        return EncoderEmbeddings(kind="encoder") if self.by_encoder else self.study.embeddings
+
+    @property
+    def _is_apart(self) -> bool:
+        """Whether they stand beside other vectors of the study."""
+        return self.by_encoder and self.study.embeddings.runs != "encoder"
+
+    @property
+    def listed_as(self) -> str:
+        """See `Stage.listed_as`."""
+        return "embeddings of the encoder" if self._is_apart else self.kind
+
+    @property
+    def key(self) -> str:
+        """See `Stage.key`."""
+        return "embeddings/encoder" if self._is_apart else "embeddings"
+
+    @property
+    def title(self) -> str:
+        """See `Stage.title`."""
+        return "embeddings of the sentence encoder" if self._is_apart else "embeddings"
+
+    @property
+    def uses(self) -> Needs:
+        """See `Stage.uses`."""
+        return self.settings.runs
 
     @cached_property
     def parents(self) -> Mapping[str, Stage | Artifact]:
@@ -39,17 +85,28 @@ class Embeddings(Stage):
         return {"texts": Texts(self.pipeline)}
 
     def config(self) -> dict[str, Any]:
-        """How texts are embedded."""
-        from metapt_explore.models.folder import model_folder
-        from metapt_explore.models.pooling import read_pooling
+        """How texts become vectors."""
+        settings = self.settings
+        if isinstance(settings, EncoderEmbeddings):
+            from metapt_explore.models.folder import model_folder
+            from metapt_explore.models.pooling import read_pooling
 
-        encoder = self.study.encoder
-        pooling = read_pooling(model_folder(encoder.name, encoder.revision, hub.ENCODER), encoder.name)
-        tokens = pooling.tokens(encoder.max_tokens)
-        return {"max_tokens": tokens, "batch_size": encoder.batch_size, **pooling.unusual}
+            encoder = self.study.encoder
+            pooling = read_pooling(model_folder(encoder.name, encoder.revision, hub.ENCODER), encoder.name)
+            tokens = pooling.tokens(encoder.max_tokens)
+            return {"max_tokens": tokens, "batch_size": encoder.batch_size, **pooling.unusual}
+        drawn = {"seed": self.study.seed} if isinstance(settings, TfidfEmbeddings) else {}
+        return {**settings.model_dump(mode="json", exclude={"file"}), **drawn}
 
     def inputs(self) -> dict[str, Any]:
-        """The encoder's files, and where it runs."""
+        """The content of the encoder's files, of the language model's, or of the user's own."""
+        settings = self.settings
+        if isinstance(settings, FileEmbeddings):
+            from metapt_explore.clusters.own_vectors import vectors_fingerprint
+
+            return {"vectors": vectors_fingerprint(settings)}
+        if not isinstance(settings, EncoderEmbeddings):
+            return super().inputs()
         from metapt_explore.models.folder import content_hash, model_folder
 
         encoder = self.study.encoder
@@ -62,21 +119,45 @@ class Embeddings(Stage):
         return int(self.parent("texts").summary["kept"])
 
     def compute(self, out: ArtifactWriter) -> None:
-        """Embeds the texts."""
+        """Makes the vectors."""
         import torch
 
-        from metapt_explore.clusters.embed import embed
-
-        texts = texts_of(self.parent("texts").table("texts"))
-        vectors = embed(texts, self.study.encoder, self.pipeline.model.device, on_rows=self.advance, record=out)
+        vectors = self._vectors(out)
         out.write_tensors("embeddings", {"embeddings": torch.from_numpy(vectors)})
         out.write_summary({"rows": len(vectors), "width": int(vectors.shape[1])})
 
+    def _vectors(self, out: ArtifactWriter) -> np.ndarray:
+        settings, texts = self.settings, self.parent("texts")
+        rows = texts.table("texts")
+        if isinstance(settings, TfidfEmbeddings):
+            from metapt_explore.clusters.word_vectors import word_vectors
+
+            return word_vectors(texts_of(rows), settings.dimensions, seed=self.study.seed).astype(np.float32)
+        if isinstance(settings, ModelStatesEmbeddings):
+            from metapt_explore.clusters.model_vectors import model_vectors
+
+            inputs = as_inputs(rows)
+            return model_vectors(self.backbone(), inputs, settings.layer, on_rows=self.advance, record=out)
+        if isinstance(settings, FileEmbeddings):
+            from metapt_explore.clusters.own_vectors import keys_of, read_vectors
+
+            numbers = [int(row) for row in rows["source_row"]]
+            keys = keys_of(settings, self.study.texts, numbers, as_inputs(rows))
+            return read_vectors(settings).of(numbers, keys, int(texts.summary["report"]["rows"]))
+        from metapt_explore.clusters.embed import embed
+
+        device = self.pipeline.model.device
+        return embed(texts_of(rows), self.study.encoder, device, on_rows=self.advance, record=out)
+
     def work(self, reckoning: Reckoning) -> Work:
         """See `Stage.work`."""
-        return Work(embedded=round(reckoning.text_rows * reckoning.text_tokens))
+        if self.uses == "model":
+            return reckoning.whole_texts(reckoning.text_rows)
+        embedded = self.uses == "encoder"
+        return Work(embedded=round(reckoning.text_rows * reckoning.text_tokens)) if embedded else Work()
 
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
         """See `Stage.describe`."""
-        return counted(summary.get("rows"), "vector")
+        made = EmbeddingsConfig.kinds.get(str(config.get("kind")))
+        return counted(summary.get("rows"), "vector") + (f": {made.title}" if made else "")

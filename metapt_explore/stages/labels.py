@@ -109,7 +109,7 @@ class Labels(Stage):
         texts = Texts(self.pipeline)
         if self.labelling.by == "zero_shot":
             return {"texts": texts}
-        return {"texts": texts, "embeddings": Embeddings(self.pipeline), **texts.parents}
+        return {"texts": texts, "embeddings": Embeddings(self.pipeline, by_encoder=True), **texts.parents}
 
     def config(self) -> dict[str, Any]:
         """How labels are found, and which."""

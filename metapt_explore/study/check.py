@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from metapt_explore.config import AuxiliaryTasksConfig, LabelsConfig
+from metapt_explore.config import AuxiliaryTasksConfig, LabelsConfig, TaskConfig
+from metapt_explore.config.embeddings import FileEmbeddings, runs_encoder
 from metapt_explore.config.task_formats import ClusterClassesFormat
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline
@@ -19,6 +20,7 @@ def check_study(pipeline: Pipeline) -> None:
     from metapt_explore.baselines.registry import check_baselines
     from metapt_explore.baselines.registry import check_files as check_baseline_files
     from metapt_explore.clusters.embed import check_encoder_files
+    from metapt_explore.clusters.own_vectors import check_vectors
     from metapt_explore.config.families import FAMILIES
     from metapt_explore.models.device import resolve_device
     from metapt_explore.models.load import check_files, layout_class
@@ -29,7 +31,10 @@ def check_study(pipeline: Pipeline) -> None:
     check_baselines(study, family)
     model = study.model
     resolve_device(model.device)
-    check_encoder_files(study.encoder)
+    if runs_encoder(study) or not study.clusterings:
+        check_encoder_files(study.encoder)
+    if isinstance(study.embeddings, FileEmbeddings):
+        check_vectors(study.embeddings, study.texts)
     check_baseline_files(study)
     files = check_files(model)
     layout = layout_class(family)(files.tokenizer, model, pipeline.model.placement)
@@ -48,7 +53,10 @@ def check_study(pipeline: Pipeline) -> None:
         **{f"task {n}": t for n, t in pipeline.tasks.items()},
     }.items():
         pattern = layout.pattern(labels, where, whole_vocabulary=whole_vocabulary)
+        own = labels.max_tokens if isinstance(labels, TaskConfig) else None
+        layout.config = model if own is None else model.model_copy(update={"max_text_tokens": own})
         check_rows_fit(pattern, layout, settings, prompt_tokens=study.prompt.length + added, where=where)
+    layout.config = model
     _check_demonstrations(pipeline)
     for method in study.methods:
         if method.topic_tasks is not None:

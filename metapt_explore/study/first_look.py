@@ -12,7 +12,7 @@ from typing import Any
 
 from metapt_explore.auxiliary_tasks.formats.sentences import split_sentences
 from metapt_explore.auxiliary_tasks.quick_look import QuickLook, TaskCount, quick_look, recommended
-from metapt_explore.config import AuxiliaryTasksConfig, Columns, CountedClustering, Label, StudyConfig
+from metapt_explore.config import Columns, CountedClustering, Label, StudyConfig
 from metapt_explore.config.label_values import class_of_values
 from metapt_explore.stages.labels import row_classes
 from metapt_explore.storage.artifact import Artifact
@@ -191,17 +191,18 @@ def clusters_sentences(study: StudyConfig, texts: Artifact) -> list[str]:
     rows = texts.table("texts")
     classes = row_classes(study, texts, None)
     look = quick_look(texts_of(rows), classes, list(auxiliary.labels), seed=study.seed)
-    return [said for each in wanted if (said := _clustering_sentence(each, look, auxiliary))]
+    return [said for each in wanted if (said := _clustering_sentence(each, look, study))]
 
 
-def _clustering_sentence(clustering: CountedClustering, look: QuickLook, auxiliary: AuxiliaryTasksConfig) -> str:
+def _clustering_sentence(clustering: CountedClustering, look: QuickLook, study: StudyConfig) -> str:
+    auxiliary = study.auxiliary_tasks
     bounds = {"min_size": auxiliary.min_size, "min_per_label": auxiliary.min_per_label}
     count = look.count(clustering.n_clusters, **bounds)
     if count is None:
         return ""
     start = f"Clustering '{clustering.name}', a quick look at words: {count}"
     if count.tasks > 1:
-        return f"{start} (the study uses the encoder: similar, not the same)."
+        return f"{start} (the study uses {study.embeddings.called}: similar, not the same)."
     return (
         f"{start}, and MetaPT needs several. Lower auxiliary_tasks.min_per_label and min_size, take another number of "
         "clusters, or make clusters the classes (`auxiliary_tasks: [{format: cluster_classes}]`)."

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from metapt_explore.config import StudyConfig, packaged_tasks
+from metapt_explore.config.embeddings import runs_encoder
 from metapt_explore.starter.models import STARTER_MODELS
 
 #: Names of models that have learned from English texts only. Of any other nothing is said.
@@ -63,4 +64,5 @@ def study_misfits(config: StudyConfig, language: str | None) -> str:
         language: As for `misfits`.
     """
     tasks = [str(task) for task in config.evaluation.tasks]
-    return misfits(language, model=config.model.name, encoder=config.encoder.name, tasks=tasks)
+    encoder = config.encoder.name if runs_encoder(config) else ""
+    return misfits(language, model=config.model.name, encoder=encoder, tasks=tasks)

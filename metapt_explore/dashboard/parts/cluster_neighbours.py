@@ -46,7 +46,7 @@ def show(view: View) -> None:
         value=None,
         key=row_key(view),
         placeholder="or choose a text in the list of texts",
-        help="Nearest by cosine similarity of the sentence embeddings: what clusters are made from.",
+        help="Nearest by cosine similarity of the embeddings: what clusters are made from.",
     )
     row = row_of(view)
     if row is None:

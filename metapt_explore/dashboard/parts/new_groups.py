@@ -10,6 +10,7 @@ import streamlit as st
 
 from metapt_explore.auxiliary_tasks.quick_look import MOST_TEXTS, QuickLook, TaskCount
 from metapt_explore.config import ClusteringConfig, Columns, SourceConfig
+from metapt_explore.config.embeddings import EmbeddingsConfig
 from metapt_explore.config.label_values import class_of_values
 from metapt_explore.config.task import LabelsConfig
 from metapt_explore.config.task_formats import TaskFormat
@@ -99,7 +100,7 @@ def choose_groups(source: SourceConfig, told: Told, rows: tuple[int, ...] | None
         if values and not formats:
             bounds = _bounds(bounds, basis)
     with figure:
-        _show(look, bounds, n_clusters, formats)
+        _show(look, bounds, n_clusters, formats, EmbeddingsConfig.kinds[choices["embeddings"]].called)
     by_labels = bounds if values and not formats else None
     choices |= {"n_clusters": n_clusters, "formats": formats, "bounds": by_labels}
     return Groups(choices, look.rows, tuple(_problems(looked, by_labels, n_clusters, formats)))
@@ -199,10 +200,19 @@ def _algorithms(source: SourceConfig) -> dict[str, Any]:
         key="new_control",
         help="The control: does the meaning of the groups matter, or would any groups do?",
     )
-    return {"algorithms": algorithms, "control": control}
+    made = {kind: facts for kind, facts in EmbeddingsConfig.kinds.items() if kind != "file"}
+    embeddings = st.selectbox(
+        "Texts are alike in",
+        list(made),
+        format_func=lambda kind: made[kind].title,
+        key="new_embeddings",
+        help="What clusters are made from. Vectors of your own go into the study's file: "
+        "`embeddings: {kind: file, file: …}`.",
+    )
+    return {"algorithms": algorithms, "control": control, "embeddings": embeddings}
 
 
-def _show(look: QuickLook, bounds: Bounds, n_clusters: int, formats: list[str]) -> None:
+def _show(look: QuickLook, bounds: Bounds, n_clusters: int, formats: list[str], called: str) -> None:
     """Usable tasks of every number of clusters, and what the chosen one gives."""
     if formats and CLASSES not in formats:
         titles = " and ".join(str(TaskFormat.kinds[name].title) for name in formats)
@@ -230,8 +240,8 @@ def _show(look: QuickLook, bounds: Bounds, n_clusters: int, formats: list[str]) 
     drawing.draw(
         task_counts(counts, n_clusters, "usable tasks" if by_labels else "usable clusters"),
         "new_task_counts",
-        f"A quick look{sample} with word vectors: for each number of clusters, how many {need}. The study uses the "
-        "sentence encoder: similar, not the same.",
+        f"A quick look{sample} with word vectors: for each number of clusters, how many {need}. The study uses "
+        f"{called}: similar, not the same.",
     )
 
 

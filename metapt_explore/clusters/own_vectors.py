@@ -1,0 +1,263 @@
+"""Vectors of one's own: a Parquet or .npy file, matched to the study's texts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metapt_explore.config.embeddings import FileEmbeddings
+from metapt_explore.config.task import SourceConfig
+from metapt_explore.errors import UserError, did_you_mean
+from metapt_explore.texts.file_content import existing
+from metapt_explore.texts.rows import cell_text, duplicate_key, written_out
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from metapt_explore.texts.rows import TextInput
+
+
+@dataclass(frozen=True, eq=False)
+class OwnVectors:
+    """The vectors of a file.
+
+    Attributes:
+        file: The file, for messages.
+        vectors: ``[rows, width]`` in fp32.
+        keys: What says which text a row is of; None where that is its place.
+    """
+
+    file: str
+    vectors: np.ndarray
+    keys: list[str] | None = None
+
+    def of(self, rows: Sequence[int], keys: Sequence[str], source_rows: int) -> np.ndarray:
+        """The vectors of some texts.
+
+        Args:
+            rows: Rows of the texts in their source, from 0.
+            keys: Keys of the texts, where the file has some.
+            source_rows: Rows of the source, dropped ones included.
+
+        Returns:
+            ``[texts, width]`` in fp32.
+
+        Raises:
+            UserError: Where a text has no vector, or a useless one; names the file and its row.
+        """
+        if self.keys is None:
+            self.check_rows(source_rows)
+            places = np.asarray(rows, dtype=np.int64)
+        else:
+            place_of = self.places()
+            missing = [key for key in keys if key not in place_of]
+            if missing:
+                raise UserError(
+                    f"{self.file} has no vector for {len(missing):,} of {len(keys):,} texts; the first is "
+                    f"'{missing[0][:80]}'."
+                )
+            places = np.array([place_of[key] for key in keys], dtype=np.int64)
+        chosen = self.vectors[places]
+        self._check(chosen, places)
+        return chosen
+
+    def check_rows(self, source_rows: int) -> None:
+        """Refuses another number of vectors than rows, where a vector's place says which text it is of."""
+        if len(self.vectors) != source_rows:
+            raise UserError(
+                f"{self.file} holds {len(self.vectors):,} vectors, and the texts' source has {source_rows:,} rows. "
+                "Without an `id` or `text` column it must hold one for each row, in the same order, those of texts "
+                "that the study drops included."
+            )
+
+    def places(self) -> dict[str, int]:
+        """Row of each key; a key may stand there twice with the same vector.
+
+        Raises:
+            UserError: Where a key has two different vectors.
+        """
+        assert self.keys is not None
+        place_of: dict[str, int] = {}
+        for place, key in enumerate(self.keys):
+            first = place_of.setdefault(key, place)
+            if first != place and not np.array_equal(self.vectors[first], self.vectors[place], equal_nan=True):
+                raise UserError(
+                    f"{self.file}: rows {first + 1} and {place + 1} are of the same text ('{key[:80]}') and have "
+                    "different vectors."
+                )
+        return place_of
+
+    def _check(self, chosen: np.ndarray, places: np.ndarray) -> None:
+        for wrong, what in (
+            (~np.isfinite(chosen).all(axis=1), "holds a value that is not a finite number"),
+            (~chosen.any(axis=1), "is zero everywhere, so it has no direction"),
+        ):
+            if wrong.any():
+                more = f" (and {int(wrong.sum()) - 1:,} more)" if wrong.sum() > 1 else ""
+                raise UserError(f"{self.file}, row {int(places[wrong][0]) + 1}{more}: the vector {what}.")
+
+
+def read_vectors(settings: FileEmbeddings) -> OwnVectors:
+    """Reads a file of vectors.
+
+    Args:
+        settings: The file and its columns.
+
+    Raises:
+        UserError: Where it cannot be read as vectors of one length; names the file, and the row or column.
+    """
+    path = existing(Path(settings.file))
+    try:
+        if path.suffix.lower() == ".npy":
+            return OwnVectors(settings.file, _as_matrix(np.load(path, allow_pickle=False), settings.file))
+        import pyarrow.parquet
+
+        table = pyarrow.parquet.ParquetFile(path).read()
+    except UserError:
+        raise
+    except Exception as error:  # libraries raise all kinds of errors for a damaged file
+        what = "an .npy file of numbers" if path.suffix.lower() == ".npy" else "a Parquet file"
+        raise UserError(f"{settings.file} cannot be read as {what} ({type(error).__name__}).") from None
+    keys: list[str] | None = None
+    if settings.id is not None:
+        keys = [cell_text(value) for value in _column(table, settings.id, "id", settings.file).to_pylist()]
+    elif settings.text is not None:
+        values = _column(table, settings.text, "text", settings.file).to_pylist()
+        keys = [duplicate_key(cell_text(value)) for value in values]
+    return OwnVectors(settings.file, _vectors_of(table, settings), keys)
+
+
+def _as_matrix(array: np.ndarray, file: str) -> np.ndarray:
+    if array.ndim != 2 or not array.size or not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
+        raise UserError(
+            f"{file} holds an array of {array.dtype} with the shape {list(array.shape)}; a matrix of numbers, "
+            "[texts, width], is expected."
+        )
+    with np.errstate(over="ignore"):  # what fp32 cannot hold becomes infinite, which is reported by its row
+        matrix: np.ndarray = array.astype(np.float32)
+    return matrix
+
+
+def _column(table: pyarrow.Table, name: str, key: str, file: str) -> Any:
+    if name not in table.column_names:
+        raise UserError(f"{file} has no column '{name}' (embeddings.{key}). {did_you_mean(name, table.column_names)}")
+    return table.column(name)
+
+
+def _vectors_of(table: pyarrow.Table, settings: FileEmbeddings) -> np.ndarray:
+    from pyarrow import types
+
+    def is_list(kind: Any) -> bool:
+        return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+    def is_number(kind: Any) -> bool:
+        return bool(types.is_floating(kind) or types.is_integer(kind))
+
+    file, name = settings.file, settings.column
+    lists = [field.name for field in table.schema if is_list(field.type) and is_number(field.type.value_type)]
+    if name is None and len(lists) > 1:
+        raise UserError(f"{file} has several columns of lists ({', '.join(lists)}): name one as embeddings.column.")
+    if name is None and not lists:
+        numbers = [f.name for f in table.schema if is_number(f.type) and f.name not in (settings.id, settings.text)]
+        if not numbers:
+            raise UserError(
+                f"{file} holds no vectors: a column of lists of numbers, or columns of numbers, are expected. It has "
+                f"{', '.join(table.column_names)}."
+            )
+        return _as_matrix(np.column_stack([_numbers(table.column(each)) for each in numbers]), file)
+    name = name or lists[0]
+    column = _column(table, name, "column", file)
+    if name not in lists:
+        raise UserError(f"{file}: column '{name}' holds {column.type}, no lists of numbers.")
+    rows = column.combine_chunks()
+    lengths = np.array([0 if length is None else length for length in rows.value_lengths().to_pylist()])
+    width = int(np.bincount(lengths).argmax()) if len(lengths) else 0
+    if len(wrong := np.flatnonzero(lengths != width)) or not width:
+        row = int(wrong[0]) if len(wrong) else 0
+        has = lengths[row] if len(lengths) else 0
+        raise UserError(f"{file}, row {row + 1}: '{name}' has {has} numbers; most rows have {width}.")
+    return _as_matrix(_numbers(rows.flatten()).reshape(len(lengths), width), file)
+
+
+def _numbers(values: Any) -> np.ndarray:
+    """A column as numbers; a missing value is NaN."""
+    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def keys_of(
+    settings: FileEmbeddings, source: SourceConfig, rows: Sequence[int], texts: Sequence[TextInput]
+) -> list[str]:
+    """Keys of the study's texts, as the file has them; none where it goes by rows.
+
+    Args:
+        settings: The file and its columns.
+        source: Where the texts come from: its column `settings.id` is read again.
+        rows: Rows of the texts in the source, from 0.
+        texts: The texts.
+
+    Raises:
+        UserError: Where the source has no such column, or a text no id.
+    """
+    if settings.text is not None:
+        return [duplicate_key(text) for text in written_out(texts)]
+    if settings.id is None:
+        return []
+    from metapt_explore.texts.sources import load_source
+
+    columns = source.columns.model_copy(update={"group": settings.id})
+    try:
+        ids = load_source(source.model_copy(update={"columns": columns}))["group"]
+    except UserError as error:
+        told = str(error).replace("columns.group", "embeddings.id")
+        raise UserError(told.replace("`columns: {group: ...}`", "`embeddings: {id: ...}`")) from None
+    chosen = [ids[row] for row in rows]
+    if None in chosen:
+        row = rows[chosen.index(None)]
+        raise UserError(f"{source.name}, row {row + 1}: '{settings.id}' is empty, so the text's vector is not known.")
+    return [str(value) for value in chosen]
+
+
+def check_vectors(settings: FileEmbeddings, source: SourceConfig) -> None:
+    """Checks a file of vectors against the texts before anything is computed, those included that a study may drop.
+
+    Only the vectors of texts that are kept must be finite and not zero, which is checked when they are known.
+
+    Args:
+        settings: The file and its columns.
+        source: Where the texts come from.
+
+    Raises:
+        UserError: Where the file cannot be read, or does not fit the source.
+    """
+    from metapt_explore.texts.sources import load_source
+
+    vectors = read_vectors(settings)
+    if vectors.keys is None:
+        vectors.check_rows(len(load_source(source)))
+    else:
+        vectors.places()
+        keys_of(settings, source, [], [])
+
+
+def vectors_fingerprint(settings: FileEmbeddings) -> str:
+    """SHA-256 of the file, in hex.
+
+    Raises:
+        UserError: Where there is no such file.
+    """
+    path = existing(Path(settings.file))
+    stat = path.stat()
+    return _digest(path, (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size))
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, unchanged: tuple[int, ...]) -> str:
+    """Content of the file as it was then: a study asks for it with every stage that it looks up."""
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
