@@ -61,6 +61,8 @@ def add_fairness(document: Document, record: Record) -> None:
             "pass. Times are those of the machine below, with whatever else it did meanwhile."
         )
         document.add(Table(tables.budget_table(record.budgets), text))
+        if made := [f"{budget['method']}: {budget['made_by']}" for budget in record.budgets if budget.get("made_by")]:
+            document.add(Paragraph(f"Made by a package, or by a model of their own: {'; '.join(made)}."))
 
 
 def grid_table(edges: Sequence[GridEdge]) -> pd.DataFrame:
