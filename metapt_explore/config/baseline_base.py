@@ -67,7 +67,7 @@ class BaselineConfig(Kind):
             return {"name": given, "kind": given}
         return given
 
-    @field_validator("learning_rates", "c_values", check_fields=False)
+    @field_validator("learning_rates", "c_values", "k_values", "shrinkages", check_fields=False)
     @classmethod
     def _no_repeats(cls, values: list[float]) -> list[float]:
         if len(set(values)) != len(values):

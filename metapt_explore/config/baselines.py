@@ -11,6 +11,8 @@ from metapt_explore.config.encoder_baselines import (
     LinearProbeBaseline,
     MajorityBaseline,
     SetFitBaseline,
+    SetFitPackageBaseline,
+    StaticEmbeddingsBaseline,
     TfidfBaseline,
 )
 from metapt_explore.config.ensembles import (
@@ -58,6 +60,8 @@ __all__ = [
     "PromptTuningBaseline",
     "RerankerBaseline",
     "SetFitBaseline",
+    "SetFitPackageBaseline",
+    "StaticEmbeddingsBaseline",
     "TfidfBaseline",
     "ZeroShotBaseline",
     "check_calibration",
@@ -78,7 +82,9 @@ else:
         InContextBaseline,
         TfidfBaseline,
         LinearProbeBaseline,
+        StaticEmbeddingsBaseline,
         SetFitBaseline,
+        SetFitPackageBaseline,
         LoraBaseline,
         FullBaseline,
         Ia3Baseline,

@@ -11,7 +11,6 @@ import psutil
 import torch
 
 from metapt_explore.config import EncoderConfig, StudyConfig, TaskConfig
-from metapt_explore.config.baselines import SetFitBaseline
 from metapt_explore.config.task_terms import evaluation_of
 from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS
 from metapt_explore.cost.count import (
@@ -158,7 +157,7 @@ def preview_without_model(study: StudyConfig, works: Mapping[str, Work], device:
     embedded, of_training = 0.0, 0.0
     if any(work.embedded for work in works.values()):
         embedded, of_weights = encoder_speed(study.encoder, device)
-        trained = [each for each in study.baselines if isinstance(each, SetFitBaseline)]
+        trained = [each for each in study.baselines if each.backward and each.runs == "encoder"]
         largest = max((encoder_factor(each, study.encoder) for each in trained), default=0.0)
         of_training = TRAINED_COPIES * of_weights * largest
     base = memory_mib(torch.device(device))

@@ -12,7 +12,7 @@ import pandas as pd
 
 from metapt_explore import hub
 from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
-from metapt_explore.config.baselines import ClassifierBaseline, SetFitBaseline
+from metapt_explore.config.baselines import ClassifierBaseline, SetFitBaseline, StaticEmbeddingsBaseline
 from metapt_explore.config.classifier_baselines import class_sentences
 from metapt_explore.config.ensembles import is_seeded
 from metapt_explore.config.label_values import words_key
@@ -131,6 +131,8 @@ class Baseline(Stage):
     @property
     def _runs(self) -> str:
         """What runs, as its summary says it; a model of the baseline's own by its name."""
+        if isinstance(self.baseline, StaticEmbeddingsBaseline):
+            return f"static embeddings {self.baseline.model}"
         own = self.study.encoder.name if self.baseline.runs in ("model", None) else self.at_shots.encoder.name
         return RUNS[self.baseline.runs] + (f" {own}" if own != self.study.encoder.name else "")
 
@@ -175,16 +177,18 @@ class Baseline(Stage):
 
     def inputs(self) -> dict[str, Any]:
         """The model that it runs."""
-        if self.baseline.runs in ("model", None):
-            return super().inputs()
         from metapt_explore.models.device import resolve_dtype
         from metapt_explore.models.folder import content_hash, model_folder
 
+        if isinstance(self.baseline, StaticEmbeddingsBaseline):
+            return {"static_model": content_hash(model_folder(self.baseline.model, kind=hub.STATIC))}
+        if self.baseline.runs in ("model", None):
+            return super().inputs()
         encoder, device = self.at_shots.encoder, self.pipeline.model.device
         kind = hub.CLASSIFIER if self.baseline.runs == "classifier" else hub.ENCODER
         folder = model_folder(encoder.name, encoder.revision, kind)
         inputs = {kind.title: content_hash(folder), "device": device.split(":")[0]}
-        if isinstance(self.baseline, SetFitBaseline):
+        if isinstance(self.baseline, SetFitBaseline):  # its package trains in the number format of the files
             inputs["training_dtype"] = str(resolve_dtype("auto", device)).removeprefix("torch.")
         return inputs
 
@@ -211,12 +215,13 @@ class Baseline(Stage):
             self.advance(done)
 
         checkpoint = OutcomeCheckpoint(out)
+        of_inputs = {key: getattr(self.baseline, key) for key in self.baseline.of_inputs}
         train, dev = ({seed: part(name, seed) for seed in self._data_seeds} for name in ("train", "dev"))
         test = part("test")
         baseline_inputs = BaselineInputs(
             self.at_shots,
             self.task,
-            self._options,
+            self._options | of_inputs,
             self.init_seed,
             train,
             dev,
