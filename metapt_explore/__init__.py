@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from metapt_explore.storage.workspace import Workspace
     from metapt_explore.study.extend import with_edited_clustering, with_method, with_sweep
     from metapt_explore.study.study import Study
+    from metapt_explore.study.widen import Widened, widen
 
 #: The one place of the version; pyproject.toml reads it.
 __version__ = "0.1.0"
@@ -58,6 +59,7 @@ _MODULES = {
     "TaskConfig": "config",
     "UserError": "errors",
     "Wanted": "datacheck.new_task",
+    "Widened": "study.widen",
     "Workspace": "storage.workspace",
     "cancel": "jobs.queue",
     "caution": "results.tables",
@@ -78,6 +80,7 @@ _MODULES = {
     "show_progress": "api",
     "statistics": "statistics",
     "summary_table": "results.tables",
+    "widen": "study.widen",
     "with_edited_clustering": "study.extend",
     "with_method": "study.extend",
     "with_sweep": "study.extend",
@@ -99,6 +102,7 @@ __all__ = [
     "TaskConfig",
     "UserError",
     "Wanted",
+    "Widened",
     "Workspace",
     "cancel",
     "caution",
@@ -119,6 +123,7 @@ __all__ = [
     "show_progress",
     "statistics",
     "summary_table",
+    "widen",
     "with_edited_clustering",
     "with_method",
     "with_sweep",

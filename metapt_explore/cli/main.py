@@ -37,6 +37,7 @@ from metapt_explore.cli import (
     text_map,
     try_sentences,
     verify,
+    widen,
 )
 from metapt_explore.cli.boundary import Unread, end_well
 from metapt_explore.errors import Cancelled
@@ -90,6 +91,7 @@ metapt.command("tour", rich_help_panel=RUN)(run.tour)
 metapt.command("run", rich_help_panel=RUN)(run.run)
 metapt.command("check", rich_help_panel=RUN)(plan.check)
 metapt.command("plan", rich_help_panel=RUN)(plan.plan)
+metapt.command("widen", rich_help_panel=RUN)(widen.widen)
 metapt.command("screen", rich_help_panel=RUN)(screen.screen)
 metapt.command("jobs", rich_help_panel=RUN)(jobs.jobs)
 metapt.command("cancel", rich_help_panel=RUN)(jobs.cancel)

@@ -9,6 +9,7 @@ from metapt_explore.config import ClusteringConfig, OnePool
 from metapt_explore.config.fixed_recipe import few_dev_rows
 from metapt_explore.fewshot.samples import sample_sentences
 from metapt_explore.results.record import Record
+from metapt_explore.results.search_grids import searched
 from metapt_explore.statistics.ground import TaskGround, chance_sentences, ground_of
 
 
@@ -19,7 +20,7 @@ def grounds_of(record: Record) -> dict[str, TaskGround]:
 
 
 def notes_of(record: Record) -> list[str]:
-    """What a reader of verdicts must know: MetaPT over one task, labels that a model found, tasks nobody learned."""
+    """What a reader of verdicts must know: MetaPT over one task, a model's labels, tasks at chance, narrow grids."""
     notes = [
         *one_task_sentences(record.study, record.clusterings),
         *label_sentences(record.labels),
@@ -27,6 +28,7 @@ def notes_of(record: Record) -> list[str]:
     ]
     if len(record.results):
         notes += chance_sentences(record.results, grounds_of(record))
+        notes += searched(record).sentences
     return notes
 
 

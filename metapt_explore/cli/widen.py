@@ -1,0 +1,51 @@
+"""`metapt widen`: a study with wider grids, where dev often chose the edge of the ones it had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metapt_explore.cli.options import WorkspaceOption
+from metapt_explore.progress.console import make_console, say
+
+
+def widen(
+    study: Annotated[str, typer.Argument(help="A study of the workspace, or the folder of a record.")],
+    *,
+    out: Annotated[Path | None, typer.Option(help="The YAML file to write (default: STUDY-wide.yaml here).")] = None,
+    share: Annotated[float, typer.Option(help="Of a method's scores that lie at the edge, to be widened.")] = 0.25,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write a study whose grids go on where dev chose their edge: one value more, twice the steps.
+
+    In the same workspace pre-trainings are used again; tuning is done anew.
+    """
+    from metapt_explore.config import StudyConfig, parse
+    from metapt_explore.errors import UserError
+    from metapt_explore.results.record import Record, scores_of
+    from metapt_explore.storage.files import write_bytes
+    from metapt_explore.storage.workspace import Workspace
+    from metapt_explore.study.widen import widen as widened
+
+    folder = Path(study)
+    if (folder / "record.json").is_file():
+        record = Record.load(folder)
+        config = parse(StudyConfig, record.study, study)
+    else:
+        opened = Workspace(workspace)
+        config, record = opened.study_config(study), scores_of(opened, study)
+    console = make_console()
+    wide = widened(config, record.results, share=share)
+    if not wide.changes:
+        say(console, f"Nothing to widen: no method of '{config.name}' chose the edge of its grid so often.")
+        return
+    file = out or Path(f"{wide.study.name}.yaml")
+    if file.exists():
+        raise UserError(f"{file} is there already: give another name with --out.")
+    write_bytes(file, wide.yaml.encode())
+    for change in wide.changes:
+        say(console, change.sentence)
+    where = "" if workspace is None else f" --workspace {workspace}"
+    say(console, f"Written: {file}. Run it: metapt run {file}{where}")
