@@ -55,7 +55,7 @@ def print_summary(
     rows: str = "test",
     missing: Sequence[Mapping[str, str]] = (),
 ) -> None:
-    """Prints accuracy in percent, a row for each task and method.
+    """Prints accuracy and mean macro F1 in percent, a row for each task and method.
 
     Args:
         name: The study.
@@ -69,14 +69,15 @@ def print_summary(
     table = Table(title=f"{escape(name)}: accuracy on {rows}, %")
     for column in ("task", "method"):
         table.add_column(column)
-    for column in ("start", "mean", "std", "worst", "seeds"):
+    for column in ("start", "mean", "std", "worst", "macro F1", "seeds"):
         table.add_column(column, justify="right")
     previous = None
     for row in summary.to_dict(orient="records"):
         if previous is not None and previous != row["task"]:
             table.add_section()
         previous = row["task"]
-        numbers = ["–" if pd.isna(row[key]) else f"{100 * row[key]:.1f}" for key in ("start", "mean", "std", "worst")]
+        keys = ("start", "mean", "std", "worst", "macro_f1")
+        numbers = ["–" if pd.isna(row[key]) else f"{100 * row[key]:.1f}" for key in keys]
         table.add_row(escape(row["task"]), escape(row["method"]), *numbers, str(row["seeds"]))
     out = console or make_console()
     out.print(table)

@@ -76,7 +76,7 @@ def answer_sentences(
         )
     if "{text_pair}" in opened.tasks[task].template:
         raise UserError(f"'{task}' reads pairs of texts; one sentence cannot be tried under its prompts.")
-    backbone = opened.backbone
+    backbone = opened.model.reading(opened.tasks[task].max_tokens)
     pattern = backbone.pattern(opened.tasks[task], task)
     tensors = [prompt.tensor.to(backbone.device) for prompt in prompts]
     alike = len({tensor.shape for tensor in tensors}) == 1

@@ -11,6 +11,7 @@ from metapt_explore.config.fixed_recipe import FixedRecipe
 from metapt_explore.config.limits import MOST_ENTRIES, MOST_SEARCHED, MOST_VALUES, Count, Rate, Seed, Size
 from metapt_explore.config.names import Text
 from metapt_explore.config.task import Strict
+from metapt_explore.config.task_terms import TaskTerms, check_task_terms, with_task_terms
 from metapt_explore.config.tuning import SelectBy
 
 #: Seven customary benchmarks of few-shot prompt tuning, and seven tasks whose texts come with the starter packages.
@@ -47,9 +48,15 @@ class EvaluationConfig(Strict):
     tasks: list[Text] = Field(
         min_length=1,
         max_length=MOST_ENTRIES,
-        description="names of packaged task files, or paths of YAML files; `benchmark` or `starter`: a set of seven",
+        description="names of packaged task files, or paths of YAML files; `benchmark` or `starter`: a set of seven. "
+        "`{task: own.yaml, shots: all, max_tokens: 256}` says what holds for one task",
     )
-    shots: Count = Field(16, description="examples per class in train, and in dev")
+    task_terms: list[TaskTerms] = Field(
+        default=[], max_length=MOST_ENTRIES, description="what entries of `tasks` say of one task beside its name"
+    )
+    shots: Count = Field(
+        16, description="examples per class in train, and in dev; all: every training row of each task's files"
+    )
     more_shots: list[Size] = Field(
         default=[],
         max_length=MOST_SEARCHED,
@@ -132,7 +139,10 @@ class EvaluationConfig(Strict):
         "can be better; a comparison that says otherwise is broken",
     )
     margin: float = Field(
-        0.02, gt=0, lt=1, description="the smallest difference in accuracy that matters; less is 'no difference'"
+        0.02, gt=0, lt=1, description="the smallest difference in the score that matters; less is 'no difference'"
+    )
+    metric: Literal["accuracy", "macro_f1"] = Field(
+        "accuracy", description="score that comparisons, intervals and verdicts are of; both are always shown"
     )
     test_rows: int | None = Field(
         400, ge=1, le=1_000_000_000, description="test rows, label-balanced as far as they go; all when absent"
@@ -147,10 +157,12 @@ class EvaluationConfig(Strict):
                 return {**given, "halving_steps": [step for step in DEFAULT_HALVING if step < steps]}
         return given
 
-    @field_validator("tasks", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _sets_of_tasks(cls, tasks: Any) -> Any:
-        return TASK_SETS.get(tasks, tasks) if isinstance(tasks, str) else tasks
+    def _tasks_and_their_terms(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(tasks := given.get("tasks"), str):
+            given = {**given, "tasks": TASK_SETS.get(tasks, tasks)}
+        return with_task_terms(given) if isinstance(given, dict) and isinstance(given.get("tasks"), list) else given
 
     @field_validator("halving_steps")
     @classmethod
@@ -165,6 +177,17 @@ class EvaluationConfig(Strict):
         if len(set(values)) != len(values):
             raise ValueError("a value stands twice")
         return values
+
+    @model_validator(mode="after")
+    def _terms_are_of_tasks(self) -> EvaluationConfig:
+        check_task_terms(self)
+        return self
+
+    @property
+    def tasks_at_more_shots(self) -> list[str]:
+        """Tasks that are scored at `more_shots`, too: those without a number of their own."""
+        own = {terms.task for terms in self.task_terms if terms.shots is not None}
+        return [task for task in self.tasks if task not in own]
 
     @model_validator(mode="after")
     def _more_shots_are_others(self) -> EvaluationConfig:

@@ -14,12 +14,14 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from metapt_explore.config.evaluation import EvaluationConfig
 from metapt_explore.config.init import InitConfig
 from metapt_explore.config.problems import check_plain, explain
 from metapt_explore.config.reading import read_yaml
 from metapt_explore.config.renamed import tell_once, with_new_names
 from metapt_explore.config.study import StudyConfig
 from metapt_explore.config.task import DATA_FOLDER, Strict, TaskConfig, in_data_folder
+from metapt_explore.config.task_terms import task_with_terms
 from metapt_explore.errors import UserError, did_you_mean, shortened
 
 PACKAGE_FOLDER = Path(__file__).parents[1]
@@ -117,11 +119,36 @@ def load_task(source: str | Path) -> TaskConfig:
                 f"There is no packaged task '{shown}'. {did_you_mean(str(source), names)} A path ends in .yaml."
             )
         path = TASK_FILES / f"{source}.yaml"
-    task = parse(TaskConfig, _absolute_files(read_yaml(path), path.parent), str(path))
+    tree = read_yaml(path)
+    _refuse_terms_of_the_study(tree, path)
+    task = parse(TaskConfig, _absolute_files(tree, path.parent), str(path))
     try:
         return task.located
     except ValueError as error:
         raise UserError(f"{path}: {error}.") from None
+
+
+def load_tasks(evaluation: EvaluationConfig) -> list[TaskConfig]:
+    """Reads the tasks of a study, with what the study says of each (`evaluation.task_terms`), in order.
+
+    Raises:
+        UserError: As `load_task`.
+    """
+    return [load_study_task(evaluation, source) for source in evaluation.tasks]
+
+
+def load_study_task(evaluation: EvaluationConfig, source: str) -> TaskConfig:
+    """One task of a study; see `load_tasks`."""
+    return task_with_terms(load_task(source), evaluation.task_terms, source)
+
+
+def _refuse_terms_of_the_study(tree: Any, path: Path) -> None:
+    given = [key for key in ("shots", "dev_share", "max_tokens") if isinstance(tree, dict) and key in tree]
+    if given:
+        raise UserError(
+            f"{path}: `{given[0]}` belongs to the study: write `tasks: [{{task: {path.name}, {given[0]}: "
+            f"{tree[given[0]]}}}]` under its `evaluation`."
+        )
 
 
 def packaged_tasks() -> list[str]:
@@ -143,13 +170,18 @@ def _absolute_study(tree: Any, folder: Path) -> Any:
             for each in baselines
         ]
     evaluation = tree.get("evaluation")
-    if isinstance(evaluation, dict) and isinstance(evaluation.get("tasks"), list):
-        tasks = [
-            _absolute(str(task), folder) if str(task).endswith((".yaml", ".yml")) else task
-            for task in evaluation["tasks"]
-        ]
-        tree["evaluation"] = {**evaluation, "tasks": tasks}
+    if isinstance(evaluation, dict):
+        lists = {key: evaluation[key] for key in ("tasks", "task_terms") if isinstance(evaluation.get(key), list)}
+        found = {key: [_absolute_task(entry, folder) for entry in entries] for key, entries in lists.items()}
+        tree["evaluation"] = {**evaluation, **found}
     return tree
+
+
+def _absolute_task(entry: Any, folder: Path) -> Any:
+    """A task's file made absolute, in an entry of `evaluation.tasks` or `task_terms`; a packaged name stays."""
+    if isinstance(entry, dict) and "task" in entry:
+        return {**entry, "task": _absolute_task(entry["task"], folder)}
+    return _absolute(str(entry), folder) if str(entry).endswith((".yaml", ".yml")) else entry
 
 
 def _absolute_models(settings: dict[str, Any], keys: Sequence[str], folder: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -251,6 +251,11 @@ class TaskConfig(LabelsConfig):
     instead_of: Text | None = Field(
         None, exclude=True, description="set when read: the file that the hub stands in for"
     )
+    shots: int | Literal["all"] | None = Field(
+        None, exclude=True, description="set by the study (`evaluation.tasks`): its own number of examples per class"
+    )
+    dev_share: float | None = Field(None, exclude=True, description="likewise")
+    max_tokens: int | None = Field(None, exclude=True, description="likewise: tokens of a text that the model reads")
 
     @model_validator(mode="after")
     def _one_kind_of_data(self) -> TaskConfig:

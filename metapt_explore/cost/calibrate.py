@@ -11,7 +11,7 @@ import psutil
 import torch
 
 from metapt_explore.config import EncoderConfig, StudyConfig, TaskConfig
-from metapt_explore.config.baselines import SetFitBaseline
+from metapt_explore.config.task_terms import evaluation_of
 from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS
 from metapt_explore.cost.count import (
     Cost,
@@ -157,7 +157,7 @@ def preview_without_model(study: StudyConfig, works: Mapping[str, Work], device:
     embedded, of_training = 0.0, 0.0
     if any(work.embedded for work in works.values()):
         embedded, of_weights = encoder_speed(study.encoder, device)
-        trained = [each for each in study.baselines if isinstance(each, SetFitBaseline)]
+        trained = [each for each in study.baselines if each.backward and each.runs == "encoder"]
         largest = max((encoder_factor(each, study.encoder) for each in trained), default=0.0)
         of_training = TRAINED_COPIES * of_weights * largest
     base = memory_mib(torch.device(device))
@@ -177,7 +177,7 @@ def _step_rows(study: StudyConfig) -> int:
 def _tuned_rows(study: StudyConfig, tasks: dict[str, TaskConfig]) -> int:
     """Rows of a few-shot step: every data seed and learning rate at once."""
     evaluation = study.evaluation
-    shots = evaluation.shots * max(len(task.labels) for task in tasks.values())
+    shots = max(evaluation_of(study, task).shots * len(task.labels) for task in tasks.values())
     cells = seeds_together(study) * len(evaluation.learning_rates)
     return min(evaluation.batch_size, shots) * cells
 

@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from metapt_explore.config import Placement, StudyConfig
+from metapt_explore.config import Placement, StudyConfig, TaskConfig
+from metapt_explore.config.task_terms import ALL, study_of
 from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS
 from metapt_explore.cost.row_sets import MadeRows, RowSet, row_sets
 
@@ -40,19 +41,25 @@ class TextCounts:
         unlabelled: Those without any label.
         tests: Test rows of each task that is read.
         made: Rows that formats of auxiliary tasks make of the texts, by the formats' names, as far as known.
+        trains: Training rows of one data seed of each task that is read; `shots: all` is as many.
     """
 
     rows: int | None = None
     unlabelled: int = 0
     tests: Mapping[str, int] = field(default_factory=dict)
     made: Mapping[str, MadeRows] = field(default_factory=dict)
+    trains: Mapping[str, int] = field(default_factory=dict)
 
-    def at_size(self, study: StudyConfig, task: str) -> StudyConfig:
-        """The study with the number of test rows that a task really has."""
-        if task not in self.tests:
+    def at_size(self, study: StudyConfig, task: TaskConfig) -> StudyConfig:
+        """The study with the number of test rows, and of examples per class, that a task really has."""
+        known: dict[str, int] = {}
+        if task.name in self.tests:
+            known["test_rows"] = self.tests[task.name]
+        if task.shots == ALL and task.name in self.trains:
+            known["shots"] = max(1, round(self.trains[task.name] / len(task.labels)))
+        if not known:
             return study
-        evaluation = study.evaluation.model_copy(update={"test_rows": self.tests[task]})
-        return study.model_copy(update={"evaluation": evaluation})
+        return study.model_copy(update={"evaluation": study.evaluation.model_copy(update=known)})
 
 
 @dataclass(frozen=True)
@@ -155,9 +162,9 @@ class Reckoning:
         """Tokens of a row behind its text's states."""
         return TAIL_TOKENS + (self.text_tokens if self.stateless else self.study.prompt.length)
 
-    def at_size(self, shots: int | None, task: str) -> StudyConfig:
-        """The study at a number of examples, with the number of test rows that a task really has."""
-        return self.texts.at_size(self.study.at_shots(shots), task)
+    def at_size(self, shots: int | None, task: TaskConfig) -> StudyConfig:
+        """The study at a number of examples, with the number of rows that a task really has."""
+        return self.texts.at_size(study_of(self.study, task, shots), task)
 
     def first(self, what: object) -> bool:
         """Whether this is counted for the first time."""

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from metapt_explore.config import SourceConfig, TaskConfig
 from metapt_explore.errors import UserError
-from metapt_explore.fewshot.split_rows import read_rows, row_keys, rows_by_class, without_duplicates
-from metapt_explore.fewshot.splits import SEED_MARK
+from metapt_explore.fewshot.split_rows import SEED_MARK, read_rows, row_keys, rows_by_class, without_duplicates
 
 
 def is_pattern(file: Path) -> bool:

@@ -14,7 +14,7 @@ from metapt_explore.datacheck.check import Checked, check_file
 from metapt_explore.datacheck.few_shot_files import common_seeds, first_file, is_pattern
 from metapt_explore.datacheck.labels import missing_labels
 from metapt_explore.errors import UserError, did_you_mean
-from metapt_explore.fewshot.splits import SEED_MARK
+from metapt_explore.fewshot.split_rows import SEED_MARK
 from metapt_explore.texts.guess import can_be_said, guess_labels, guess_template
 from metapt_explore.texts.messages import format_rows, have, nearest_column, shown
 from metapt_explore.texts.report import MANY_LABELS

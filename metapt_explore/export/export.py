@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metapt_explore.config import LabelsConfig, StudyConfig, load_task
+from metapt_explore.config import LabelsConfig, StudyConfig, TaskConfig, load_study_task
 from metapt_explore.config.support import other_shots, pretrained_at
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.export.card import model_card
@@ -181,7 +181,7 @@ def _find(workspace: Workspace, config: StudyConfig, chosen: PromptChoice) -> _S
 
 def _task(config: StudyConfig, name: str) -> LabelsConfig:
     for source in config.evaluation.tasks:
-        task = load_task(source)
+        task = load_study_task(config.evaluation, source)
         if task.name == name:
             return task
     raise UserError(f"The study has no task '{name}'. {did_you_mean(name, config.evaluation.tasks)}")
@@ -215,6 +215,8 @@ def _facts(config: StudyConfig, chosen: PromptChoice, stored: _StoredPrompt, *, 
         for name, label in labels.labels.items()
     }
     model_settings = {key: value for key, value in config.model.model_dump(mode="json").items() if key in MODEL_KEYS}
+    if isinstance(labels, TaskConfig) and labels.max_tokens is not None:
+        model_settings["max_text_tokens"] = labels.max_tokens
     return PromptFacts(
         model={key: value for key, value in model_settings.items() if value is not None},
         model_hash=str(prompt.stage["inputs"].get("model", model.identity["model"])),

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,20 @@ from metapt_explore.texts.sources import load_source
 
 #: Text or pair of texts, and class name.
 Row = tuple[TextInput, str]
+#: Train and dev rows of each data seed, and test rows.
+Parts = tuple[dict[int, list[Row]], dict[int, list[Row]], list[Row]]
+#: Stands for the data seed in a file's name.
+SEED_MARK = "{seed}"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Arguments of `splits.make_splits`; `shots` is 0 for all rows."""
+
+    shots: int
+    data_seeds: list[int]
+    test_rows: int | None
+    seed: int
 
 
 def read_rows(
@@ -122,6 +137,25 @@ def as_dataset(rows: list[Row], *, pairs: bool) -> Dataset:
 def checksum(rows: list[Row]) -> str:
     """SHA-256 of texts and labels."""
     return hashlib.sha256(json.dumps(rows, ensure_ascii=True).encode()).hexdigest()
+
+
+def some_rows(task: TaskConfig, where: str, label: str, *, rows: int) -> None:
+    """Raises where a class has no row at all."""
+    if not rows:
+        raise UserError(
+            f"Task '{task.name}': no usable row of {where} has the label '{task.labels[label].value}' of the class "
+            f"'{label}'. Correct `labels.{label}.value` in the task file, or take the class out."
+        )
+
+
+def enough_rows(task: TaskConfig, where: str, label: str, *, rows: int, shots: int) -> None:
+    """Raises where a class has fewer rows than examples are asked for."""
+    some_rows(task, where, label, rows=rows)
+    if rows < shots:
+        raise UserError(
+            f"Task '{task.name}': class '{label}' of {where} has {rows} rows, but {shots} shots are asked for. "
+            f"Lower `shots` to {max(rows, 1)} or less, or give more rows."
+        )
 
 
 def with_groups(rows: pd.DataFrame, task: TaskConfig, data_seeds: Sequence[int]) -> pd.DataFrame:

@@ -1,43 +1,40 @@
-"""Few-shot splits of a downstream task: K rows per class for train, as many for dev, and a test set.
+"""Few-shot splits of a downstream task: K rows per class for train, as many for dev, and a test set; or all rows.
 
 Sampled splits (a task with `data`): each class is put in a fixed random order, whose first part is
 for test and whose rest is the pool from which every data seed draws its train and dev rows. So all
 data seeds, shots and test sizes of a study seed share one test order, and no test row is ever a
 train or dev row. Published splits (a task with `splits`) are taken as they are.
+
+With `shots: all` train is every row that there is for it (`all_rows.py`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Literal
 
 from datasets import Dataset
 
 from metapt_explore.config import SourceConfig, TaskConfig
 from metapt_explore.errors import UserError
+from metapt_explore.fewshot.all_rows import published_files, shared_out
 from metapt_explore.fewshot.split_rows import (
+    SEED_MARK,
+    Parts,
     Row,
+    Sizes,
     as_dataset,
     balanced,
     checksum,
+    enough_rows,
     read_rows,
     row_keys,
     rows_by_class,
+    some_rows,
     without_duplicates,
 )
 from metapt_explore.seeds import stream
-
-SEED_MARK = "{seed}"
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """Arguments of `make_splits`."""
-
-    shots: int
-    data_seeds: list[int]
-    test_rows: int | None
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,9 @@ class Splits:
     warnings: list[str] = field(default_factory=list)
 
 
-def make_splits(task: TaskConfig, shots: int, data_seeds: list[int], *, test_rows: int | None, seed: int) -> Splits:
+def make_splits(
+    task: TaskConfig, shots: int | Literal["all"], data_seeds: list[int], *, test_rows: int | None, seed: int
+) -> Splits:
     """Makes the train, dev and test rows of a task.
 
     With `data`, blank, unlabelled and repeated rows are dropped; test gets at most half of each
@@ -73,7 +72,8 @@ def make_splits(task: TaskConfig, shots: int, data_seeds: list[int], *, test_row
 
     Args:
         task: The task file.
-        shots: K, rows per class in train, and in dev.
+        shots: K, rows per class in train, and in dev; ``all`` for every row of the train file, and of the dev file.
+            Where they are one source, `task.dev_share` of each class is dev.
         data_seeds: One train and one dev split is made for each.
         test_rows: Most rows of test, spread evenly over the classes as far as they reach; None for
             all there are.
@@ -93,7 +93,7 @@ def make_splits(task: TaskConfig, shots: int, data_seeds: list[int], *, test_row
     """
     dropped: Counter[str] = Counter({"blank": 0, "unlabelled": 0, "duplicate": 0, "conflicting": 0})
     make = _sampled if task.data is not None else _published
-    train, dev, test = make(task, _Sizes(shots, data_seeds, test_rows, seed), dropped)
+    train, dev, test = make(task, Sizes(0 if isinstance(shots, str) else shots, data_seeds, test_rows, seed), dropped)
     checksums = {"test": checksum(test)}
     for data_seed in data_seeds:
         checksums[f"train/{data_seed}"] = checksum(train[data_seed])
@@ -108,12 +108,10 @@ def make_splits(task: TaskConfig, shots: int, data_seeds: list[int], *, test_row
     )
 
 
-Parts = tuple[dict[int, list[Row]], dict[int, list[Row]], list[Row]]
-
 # ------------------------------------------------------------------------------------ sampled splits
 
 
-def _sampled(task: TaskConfig, sizes: _Sizes, dropped: Counter[str]) -> Parts:
+def _sampled(task: TaskConfig, sizes: Sizes, dropped: Counter[str]) -> Parts:
     shots, data_seeds, seed = sizes.shots, sizes.data_seeds, sizes.seed
     assert task.data is not None
     where = task.data.name
@@ -121,17 +119,22 @@ def _sampled(task: TaskConfig, sizes: _Sizes, dropped: Counter[str]) -> Parts:
     candidates: dict[str, list[Row]] = {}
     pool: dict[str, list[Row]] = {}
     for label, rows in by_class.items():
-        _some(task, where, label, rows=len(rows))
-        if len(rows) < 2 * shots + 1:
+        some_rows(task, where, label, rows=len(rows))
+        least = shots or 1
+        if len(rows) < 2 * least + 1:
             raise UserError(
-                f"Task '{task.name}': class '{label}' of {where} has {len(rows)} usable rows, but {shots} shots need "
-                f"{2 * shots + 1} ({shots} for train, {shots} for dev, one for test). Lower `shots`, or give more data."
+                f"Task '{task.name}': class '{label}' of {where} has {len(rows)} usable rows, but {shots or 'all'} "
+                f"shots need {2 * least + 1} ({least} for train, {least} for dev, one for test). Lower `shots`, or "
+                "give more data."
             )
         order = stream(seed, "splits", task.name, "test", label).permutation(len(rows))
-        for_test = min(len(rows) // 2, len(rows) - 2 * shots)
+        for_test = min(len(rows) // 2, len(rows) - 2 * least)
         candidates[label] = [rows[index] for index in order[:for_test]]
         pool[label] = [rows[index] for index in order[for_test:]]
 
+    test = balanced(candidates, sizes.test_rows, stream(seed, "splits", task.name, "test order"))
+    if shots == 0:
+        return *shared_out(task, where, pool, sizes), test
     train: dict[int, list[Row]] = {}
     dev: dict[int, list[Row]] = {}
     for data_seed in data_seeds:
@@ -140,15 +143,17 @@ def _sampled(task: TaskConfig, sizes: _Sizes, dropped: Counter[str]) -> Parts:
             order = stream(seed, "splits", task.name, "train", data_seed, label).permutation(len(rows))
             train[data_seed] += [rows[index] for index in order[:shots]]
             dev[data_seed] += [rows[index] for index in order[shots : 2 * shots]]
-    return train, dev, balanced(candidates, sizes.test_rows, stream(seed, "splits", task.name, "test order"))
+    return train, dev, test
 
 
 # ---------------------------------------------------------------------------------- published splits
 
 
-def _published(task: TaskConfig, sizes: _Sizes, dropped: Counter[str]) -> Parts:
+def _published(task: TaskConfig, sizes: Sizes, dropped: Counter[str]) -> Parts:
     shots, data_seeds, seed = sizes.shots, sizes.data_seeds, sizes.seed
     assert task.splits is not None
+    if shots == 0 and task.splits.train != task.splits.dev:
+        return *published_files(task, sizes, dropped), _published_test(task, sizes, dropped)
     if task.splits.train == task.splits.dev:
         train, dev = _drawn_together(task, sizes, dropped)
         return train, dev, _published_test(task, sizes, dropped)
@@ -164,24 +169,26 @@ def _published(task: TaskConfig, sizes: _Sizes, dropped: Counter[str]) -> Parts:
             for data_seed in data_seeds:
                 parts[part][data_seed] = []
                 for label, rows in by_class.items():
-                    _enough(task, source.name, label, rows=len(rows), shots=shots)
+                    enough_rows(task, source.name, label, rows=len(rows), shots=shots)
                     order = stream(seed, "splits", task.name, part, data_seed, label).permutation(len(rows))
                     parts[part][data_seed] += [rows[index] for index in order[:shots]]
     return parts["train"], parts["dev"], _published_test(task, sizes, dropped)
 
 
 def _drawn_together(
-    task: TaskConfig, sizes: _Sizes, dropped: Counter[str]
+    task: TaskConfig, sizes: Sizes, dropped: Counter[str]
 ) -> tuple[dict[int, list[Row]], dict[int, list[Row]]]:
     """Train and dev from one source: no row, and no text, is in both."""
     assert task.splits is not None
     shots, data_seeds, seed = sizes.shots, sizes.data_seeds, sizes.seed
     source = task.splits.train
     by_class = rows_by_class(task, without_duplicates(read_rows(task, source, dropped), dropped))
+    if shots == 0:
+        return shared_out(task, source.name, by_class, sizes)
     train: dict[int, list[Row]] = {data_seed: [] for data_seed in data_seeds}
     dev: dict[int, list[Row]] = {data_seed: [] for data_seed in data_seeds}
     for label, rows in by_class.items():
-        _enough(task, source.name, label, rows=len(rows) // 2, shots=shots)
+        enough_rows(task, source.name, label, rows=len(rows) // 2, shots=shots)
         for data_seed in data_seeds:
             order = stream(seed, "splits", task.name, "train", data_seed, label).permutation(len(rows))
             train[data_seed] += [rows[index] for index in order[:shots]]
@@ -189,7 +196,7 @@ def _drawn_together(
     return train, dev
 
 
-def _published_test(task: TaskConfig, sizes: _Sizes, dropped: Counter[str]) -> list[Row]:
+def _published_test(task: TaskConfig, sizes: Sizes, dropped: Counter[str]) -> list[Row]:
     assert task.splits is not None
     test = rows_by_class(task, read_rows(task, task.splits.test, dropped))
     # The same order as for sampled splits: a smaller test set is a part of a larger one.
@@ -213,29 +220,12 @@ def _first(task: TaskConfig, source: SourceConfig, data_seed: int, *, shots: int
     for label, of_class in rows_by_class(task, rows).items():
         # Blank rows count as published, or one of them would make customary splits unusable.
         rows_published = len(of_class) + blank[label] if of_class else 0
-        _enough(task, seeded.name, label, rows=rows_published, shots=shots)
+        enough_rows(task, seeded.name, label, rows=rows_published, shots=shots)
         chosen += of_class[:shots]
     return chosen
 
 
-def _some(task: TaskConfig, where: str, label: str, *, rows: int) -> None:
-    if not rows:
-        raise UserError(
-            f"Task '{task.name}': no usable row of {where} has the label '{task.labels[label].value}' of the class "
-            f"'{label}'. Correct `labels.{label}.value` in the task file, or take the class out."
-        )
-
-
-def _enough(task: TaskConfig, where: str, label: str, *, rows: int, shots: int) -> None:
-    _some(task, where, label, rows=rows)
-    if rows < shots:
-        raise UserError(
-            f"Task '{task.name}': class '{label}' of {where} has {rows} rows, but {shots} shots are asked for. "
-            f"Lower `shots` to {max(rows, 1)} or less, or give more rows."
-        )
-
-
-def _warnings(task: TaskConfig, shots: int, parts: Parts) -> list[str]:
+def _warnings(task: TaskConfig, shots: int | Literal["all"], parts: Parts) -> list[str]:
     train, dev, test = parts
     warnings = []
     test_keys = set(row_keys(test))
@@ -252,6 +242,10 @@ def _warnings(task: TaskConfig, shots: int, parts: Parts) -> list[str]:
                 warnings.append(f"{where}: texts that stand in both {first} and {second}: {shared}.")
         for part, rows in few_shot.items():
             counts = Counter(label for _, label in rows)
+            if isinstance(shots, str):
+                missing = [label for label in task.labels if not counts[label]]
+                warnings += [f"{where}: no row of the class '{label}' in {part}." for label in missing]
+                continue
             warnings += [
                 f"{where}: class '{label}' has {counts[label]} rows in {part} instead of {shots}; the others are blank."
                 for label in task.labels

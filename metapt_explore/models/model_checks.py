@@ -91,7 +91,7 @@ def check_rows_fit(
         raise UserError(
             f"{where}: the template's {template} tokens, the prompt's {prompt_tokens} and texts of "
             f"{layout.config.max_text_tokens} do not fit '{layout.config.name}', which holds {positions} tokens; set "
-            f"model.max_text_tokens to at most {most}."
+            f"model.max_text_tokens (of one task, its `max_tokens`) to at most {most}."
         )
 
 

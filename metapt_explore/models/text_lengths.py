@@ -28,6 +28,7 @@ class CutShare:
         limit: Tokens that it reads of a text.
         median: Tokens of the text in the middle.
         looked_at: Texts that were looked at.
+        own: Whether the limit is the task's own (`max_tokens`).
     """
 
     of: str | None
@@ -35,10 +36,11 @@ class CutShare:
     limit: int
     median: int
     looked_at: int
+    own: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if key != "own" or value}
 
 
 def token_counts(texts: Sequence[TextInput], tokenizer: Any) -> np.ndarray:
@@ -83,4 +85,5 @@ def format_cut(cut: CutShare) -> str:
     if cut.share and share == "0 %":
         share = "Less than 1 %"
     longer = f"; half of them have {cut.median:,} tokens or more" if cut.share > MANY else ""
-    return f"{share} of {whose} are cut at model.max_text_tokens: {cut.limit}{longer}."
+    setting = "its max_tokens" if cut.own else "model.max_text_tokens"
+    return f"{share} of {whose} are cut at {setting}: {cut.limit}{longer}."

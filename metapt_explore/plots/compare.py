@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from metapt_explore.plots.series import differences, pair_means
 from metapt_explore.plots.style import BLUE, GREY, PALETTE, finish, method_colors, nothing_yet, plain
 from metapt_explore.statistics.numbers import number
+from metapt_explore.statistics.verdict import metric_name
 
 if TYPE_CHECKING:
     from metapt_explore.statistics import Comparison
@@ -51,14 +52,16 @@ def difference_forest(comparison: Comparison) -> go.Figure:
         )
     figure.add_vline(x=0, line={"color": GREY, "width": 1, "dash": "dot"})
     figure = finish(figure)
-    title = f"points of accuracy: {plain(comparison.method, 30)} − {plain(comparison.baseline, 30)}"
+    title = (
+        f"points of {metric_name(comparison.metric)}: {plain(comparison.method, 30)} − {plain(comparison.baseline, 30)}"
+    )
     figure.update_xaxes(title_text=title)
     figure.update_yaxes(autorange="reversed", type="category", title_text="task")
     figure.update_layout(height=110 + 32 * len(lines), margin_t=20)
     return figure
 
 
-def paired_means(results: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
+def paired_means(results: pd.DataFrame, methods: Sequence[str], *, metric: str = "accuracy") -> go.Figure:
     """Draws the mean over tasks of every pair of seeds, one line a pair from method to method.
 
     Only pairs that have every task under every method are drawn.
@@ -66,8 +69,9 @@ def paired_means(results: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
     Args:
         results: What `results_table` returned.
         methods: Methods, in the order in which they stand.
+        metric: Which score.
     """
-    means = pair_means(results[results["method"].isin(methods)], methods, complete=True)
+    means = pair_means(results[results["method"].isin(methods)], methods, complete=True, metric=metric)
     if not means.pairs or len(means.methods) < 2:
         return nothing_yet("No pair of seeds has all tasks under both methods yet.")
     by_method = method_colors(methods)
@@ -99,7 +103,7 @@ def paired_means(results: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
     )
     figure = finish(figure)
     figure.update_xaxes(type="category")
-    figure.update_yaxes(title_text="accuracy, mean over tasks (%)")
+    figure.update_yaxes(title_text=f"{metric_name(metric)}, mean over tasks (%)")
     figure.update_layout(height=330, margin_t=20)
     return figure
 
@@ -132,6 +136,6 @@ def variance_bars(sources: pd.DataFrame) -> go.Figure:
         )
     figure = finish(figure)
     figure.update_layout(barmode="stack", bargap=0.3, height=170 + 40 * known["method"].nunique())
-    figure.update_xaxes(title_text="variance of accuracy (points²)")
+    figure.update_xaxes(title_text="variance of the score (points²)")
     figure.update_yaxes(autorange="reversed", type="category")
     return figure

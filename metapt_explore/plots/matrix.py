@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from metapt_explore.plots import series
 from metapt_explore.plots.style import GREY, finish, method_colors, nothing_yet, plain
 from metapt_explore.statistics.matrix import MEAN
+from metapt_explore.statistics.verdict import metric_name
 
 #: Pixels of a method's line, and of axis and margins.
 LINE, AROUND = 30, 90
@@ -17,7 +18,9 @@ LINE, AROUND = 30, 90
 NAME = 34
 
 
-def method_means(matrix: pd.DataFrame, methods: Sequence[str], rows: str = "test", *, task: str = MEAN) -> go.Figure:
+def method_means(
+    matrix: pd.DataFrame, methods: Sequence[str], rows: str = "test", *, task: str = MEAN, metric: str = "accuracy"
+) -> go.Figure:
     """Draws each method's mean with its 95 % interval, the best on top.
 
     Args:
@@ -25,6 +28,7 @@ def method_means(matrix: pd.DataFrame, methods: Sequence[str], rows: str = "test
         methods: All methods of the study, so that each keeps its colour.
         rows: What scores are on, where that is not test.
         task: Of which task; the mean over tasks by default.
+        metric: The score that the matrix holds.
     """
     shown = matrix[(matrix["task"] == task) & matrix["mean"].notna()].sort_values("mean", kind="stable")
     if shown.empty:
@@ -52,7 +56,7 @@ def method_means(matrix: pd.DataFrame, methods: Sequence[str], rows: str = "test
             )
         )
     figure = finish(figure)
-    figure.update_xaxes(title_text=f"{rows} accuracy (%),<br>{plain(task, 30)}")
+    figure.update_xaxes(title_text=f"{rows} {metric_name(metric)} (%),<br>{plain(task, 30)}")
     figure.update_yaxes(type="category", dtick=1)
     figure.update_layout(height=AROUND + LINE * len(shown), margin_t=20)
     return figure

@@ -159,16 +159,19 @@ class PairMeans:
         return [value for row in self.rows if (value := row[place]) is not None]
 
 
-def pair_means(results: pd.DataFrame, methods: Sequence[str], *, complete: bool = False) -> PairMeans:
+def pair_means(
+    results: pd.DataFrame, methods: Sequence[str], *, complete: bool = False, metric: str = "accuracy"
+) -> PairMeans:
     """The mean over tasks of every pair of seeds under each method; only of pairs that have every task.
 
     Args:
         results: What `results_table` returned.
         methods: In the order in which they are drawn.
         complete: Whether pairs that some method lacks are left out.
+        metric: Which score.
     """
     tasks = int(results["task"].nunique())
-    scored = results.groupby([*PAIR, "method"], dropna=False)["accuracy"].agg(["mean", "size"])
+    scored = results.groupby([*PAIR, "method"], dropna=False)[metric].agg(["mean", "size"])
     table = 100 * scored[scored["size"] == tasks]["mean"].unstack("method")
     shown = [method for method in methods if method in table and table[method].notna().any()]
     table = table[shown].dropna() if complete else table[shown]

@@ -125,7 +125,8 @@ def add_tests(document: Document, asked: list[StudyQuestion], comparisons: list[
             "corrected."
         )
     )
-    document.add(Table(question_table(asked, comparisons), "Differences in points of accuracy, mean over tasks."))
+    name = METRIC_NAMES.get(comparisons[0].metric, comparisons[0].metric)
+    document.add(Table(question_table(asked, comparisons), f"Differences in points of {name}, mean over tasks."))
     first, others = (
         list(zip(asked, comparisons, strict=True))[:FIRST],
         list(zip(asked, comparisons, strict=True))[FIRST:],

@@ -19,6 +19,7 @@ from metapt_explore.reporting.notes import methods_chosen_on_dev, sample_notes
 from metapt_explore.reporting.score_sections import scored_rows
 from metapt_explore.results.budgets import Budget
 from metapt_explore.results.made_rows import made_sentences
+from metapt_explore.results.models_used import format_code, format_model
 from metapt_explore.results.record import Record
 from metapt_explore.results.search_grids import searched
 from metapt_explore.statistics import MethodBudget, fairness_flags
@@ -60,6 +61,8 @@ def add_fairness(document: Document, record: Record) -> None:
             "pass. Times are those of the machine below, with whatever else it did meanwhile."
         )
         document.add(Table(tables.budget_table(record.budgets), text))
+        if made := [f"{budget['method']}: {budget['made_by']}" for budget in record.budgets if budget.get("made_by")]:
+            document.add(Paragraph(f"Made by a package, or by a model of their own: {'; '.join(made)}."))
 
 
 def grid_table(edges: Sequence[GridEdge]) -> pd.DataFrame:
@@ -202,8 +205,13 @@ def _cut_texts(record: Record) -> list[Paragraph]:
     cuts = [CutShare(**facts["cut"]) for facts in (record.texts, *record.tasks) if facts.get("cut")]
     if not cuts:
         return []
-    text = f"The model reads {cuts[0].limit:,} tokens of a text (`model.max_text_tokens`). Longer, and cut: "
-    shares = [f"{tables.percent(cut.share)} % of {cut.of or 'the pre-training texts'}" for cut in cuts]
+    limit = next((cut.limit for cut in cuts if not cut.own), cuts[0].limit)
+    text = f"The model reads {limit:,} tokens of a text (`model.max_text_tokens`). Longer, and cut: "
+    shares = [
+        f"{tables.percent(cut.share)} % of {cut.of or 'the pre-training texts'}"
+        + (f" (read to {cut.limit:,} tokens)" if cut.own else "")
+        for cut in cuts
+    ]
     return [Paragraph(text + ", ".join(shares) + ".", note=any(cut.share > MANY for cut in cuts))]
 
 
@@ -214,7 +222,8 @@ def add_limits(document: Document, record: Record) -> None:
         f"One language model ({model}), one set of pre-training texts, one template and one set of words a task: "
         "nothing is said about others.",
         "No published number is claimed as reproduced: MetaPT's tables and hyper-parameters were not available to us.",
-        "All units share their test rows: the error of a test set of this size is in each of them and in no interval."
+        "All units share their test rows: the error of a test set of this size is in each of them and in no interval"
+        + (" but the one over both, under *Errors*." if len(record.predictions) else ".")
         if scored_rows(record) == "test rows"
         else "Scored rows are few and those of two data seeds overlap: their error is in no interval.",
     ]
@@ -252,17 +261,23 @@ def _draws(study: dict[str, Any]) -> list[str]:
 
 def add_made_with(document: Document, record: Record) -> None:
     document.add(Heading("Made with"))
-    manifest = record.manifest
+    manifest, models = record.manifest, record.manifest.get("models", [])
     if manifest:
         versions = ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items())
         system = f"{manifest.get('system')}, Python {manifest.get('python')}"
-        document.add(Paragraph(f"{_hardware(manifest)}; {system}; {versions}."))
+        code = f" ({written})" if (written := format_code(manifest)) else ""
+        document.add(Paragraph(f"{_hardware(manifest)}; {system}; {versions}{code}."))
+        document.add(*([Bullets([f"{_capital(format_model(each))}." for each in models])] if models else []))
         # Seeds and methods of a study may have been run on several machines.
         others = list(dict.fromkeys(_hardware(other) for other in manifest.get("others", [])))
         others = [other for other in others if other != _hardware(manifest)]
         document.add(*([Paragraph(f"Some scores on: {'; '.join(others)}.")] if others else []))
     document.add(Paragraph("The study, as `metapt run` takes it (paths are the files' names only):"))
     document.add(Code(yaml.safe_dump(record.study, sort_keys=False, allow_unicode=True).rstrip()))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _hardware(manifest: dict[str, Any]) -> str:

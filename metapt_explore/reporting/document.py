@@ -90,7 +90,15 @@ class Code:
     text: str
 
 
-Block = Heading | Paragraph | Bullets | Table | Figure | Code
+@dataclass(frozen=True)
+class Folded:
+    """Tables and sentences under a title, closed until somebody opens them."""
+
+    title: str
+    blocks: list[Table | Paragraph]
+
+
+Block = Heading | Paragraph | Bullets | Table | Figure | Code | Folded
 
 
 @dataclass
@@ -125,7 +133,7 @@ class Document:
     def html(self) -> str:
         """The document as a page that stands alone: no script, no font and no picture from elsewhere."""
         body = "\n".join(map(_html, [Heading(self.title, 1), *self.blocks]))
-        return PAGE.format(title=html.escape(_plain(self.title)), style=STYLE, body=body)
+        return PAGE.format(title=html.escape(plain_text(self.title)), style=STYLE, body=body)
 
 
 def quoted(value: Any) -> Any:
@@ -158,7 +166,7 @@ def unquoted(text: str) -> str:
     return text.translate(LETTERS)
 
 
-def _spans(text: str) -> Iterator[tuple[str, str]]:
+def spans(text: str) -> Iterator[tuple[str, str]]:
     """Parts of a sentence in their order: what each is (``text``, ``strong``, ``em`` or ``code``), and its letters."""
     end = 0
     for mark in MARKS.finditer(text):
@@ -183,6 +191,8 @@ def _markdown(block: Block) -> str:
             return _markdown_table(rows) + (f"\n\n{_markdown_line(caption)}" if caption else "")
         case Figure(name, _, caption):
             return f"![{name}](figures/{name}.svg)\n\n{_markdown_line(caption)}"
+        case Folded():
+            return _folded(block, _markdown, "\n\n")
         case Code(text):
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
             return f"{fence}\n{printable(text)}\n{fence}"
@@ -193,7 +203,7 @@ def _markdown_table(rows: pd.DataFrame) -> str:
         return "| " + " | ".join(map(_markdown_line, cells)) + " |"
 
     ruler = "| " + " | ".join(["---", *["---:"] * (len(rows.columns) - 1)]) + " |"
-    body = [line([_cell(value) for value in row]) for row in rows.itertuples(index=False)]
+    body = [line([cell_text(value) for value in row]) for row in rows.itertuples(index=False)]
     return "\n".join([line([str(column) for column in rows.columns]), ruler, *body])
 
 
@@ -201,7 +211,7 @@ def _markdown_line(text: str) -> str:
     """A sentence as a line of its own."""
     marks = {"strong": "**", "em": "*"}
     parts = []
-    for kind, letters in _spans(text):
+    for kind, letters in spans(text):
         if kind == "code":
             parts.append(markdown_code(letters))
         elif kind == "text":
@@ -247,13 +257,20 @@ def _html(block: Block) -> str:
         case Figure(_, _, caption):
             # As an image, nothing inside the picture can act on the page.
             data = base64.b64encode(block.svg.encode()).decode()
-            alt = html.escape(_plain(caption), quote=True)
+            alt = html.escape(plain_text(caption), quote=True)
             return (
                 f'<figure><img alt="{alt}" src="data:image/svg+xml;base64,{data}">'
                 f"<figcaption>{_inline(caption)}</figcaption></figure>"
             )
+        case Folded():
+            return _folded(block, _html, "\n")
         case _:
             return str(_renderer().render(_markdown(block))).rstrip()
+
+
+def _folded(block: Folded, write: Callable[[Block], str], between: str) -> str:
+    opened = f"<details><summary>{html.escape(plain_text(block.title))}</summary>"
+    return between.join([opened, *map(write, block.blocks), "</details>"])
 
 
 def _inline(text: str) -> str:
@@ -261,13 +278,14 @@ def _inline(text: str) -> str:
     return str(_renderer().renderInline(_markdown_line(text)))
 
 
-def _cell(value: object) -> str:
+def cell_text(value: object) -> str:
+    """What a table shows of a value."""
     return "–" if value is None or (isinstance(value, float) and pd.isna(value)) else str(value)
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """A sentence without its marks."""
-    return one_line("".join(said for _, said in _spans(text)))
+    return one_line("".join(said for _, said in spans(text)))
 
 
 PAGE = """<!doctype html>

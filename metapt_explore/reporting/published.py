@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from pyarrow.lib import ArrowException
 
 from metapt_explore.config.names import check_folder_name
+from metapt_explore.config.paper_numbers import FILE as PAPER_NUMBERS
 from metapt_explore.errors import UserError
 from metapt_explore.reporting.notes import grounds_of, notes_of, sample_notes, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
@@ -35,7 +36,7 @@ FOLDER = "records"
 FACTS = "record.json"
 NEEDED = (FACTS, "study.yaml", "results.parquet", "curves.parquet")
 #: Files that are read; whatever else lies beside them (report, figures) is left where it is.
-FILES = (*NEEDED, *(f"{name}.parquet" for name in MORE_TABLES))
+FILES = (*NEEDED, *(f"{name}.parquet" for name in MORE_TABLES), PAPER_NUMBERS)
 #: Bytes of a file, unpacked; entries of a zip; rows and columns of a table.
 MOST_BYTES, MOST_ENTRIES, MOST_ROWS, MOST_COLUMNS = 64 * 2**20, 10_000, 1_000_000, 200
 #: Rows of a table that has more: a decision for each method, pair of seeds and test row.

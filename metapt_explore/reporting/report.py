@@ -20,9 +20,12 @@ from metapt_explore.reporting.background_sections import (
 )
 from metapt_explore.reporting.document import Document, Paragraph, quoted
 from metapt_explore.reporting.efficiency_section import add_efficiency
+from metapt_explore.reporting.error_section import add_errors
 from metapt_explore.reporting.notes import grounds_of, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
+from metapt_explore.reporting.paper_numbers import add_paper_numbers
 from metapt_explore.reporting.questions import StudyQuestion, questions_of
+from metapt_explore.reporting.readers_section import add_readers
 from metapt_explore.reporting.score_sections import add_scores, add_starts, add_steadiness
 from metapt_explore.reporting.screen_section import add_screenings
 from metapt_explore.results.record import Record
@@ -54,10 +57,13 @@ def make_report(record: Record, missing: Sequence[Mapping[str, str]] = ()) -> Do
     add_answer(document, record, asked=asked, comparisons=comparisons)
     add_missing(document, missing)
     add_scores(document, record, methods)
+    add_paper_numbers(document, record)
     add_tests(document, asked, comparisons, margin=margin)
+    add_readers(document, record)
     add_steadiness(document, record, methods, comparisons=comparisons)
     add_starts(document, record, methods, asked=asked)
     add_efficiency(document, record, methods)
+    add_errors(document, record, asked, comparisons)
     add_fairness(document, record)
     add_clusters(document, record)
     add_agreement(document, record)
@@ -83,14 +89,23 @@ def answers(record: Record) -> tuple[list[StudyQuestion], list[Comparison]]:
     """The questions that a study can answer so far, the primary one first, and what is found."""
     joined = over_seeds(record.results, record.study)
     finished = list(dict.fromkeys(joined.results["method"]))
-    asked = _comparable(joined.results, questions_of(joined.study, finished))
+    metric = metric_of(record)
+    asked = _comparable(joined.results, questions_of(joined.study, finished), metric)
     margin, grounds = margin_of(record), grounds_of(record)
-    return asked, [compare(joined.results, q.method, q.baseline, margin=margin, grounds=grounds) for q in asked]
+    return asked, [
+        compare(joined.results, q.method, q.baseline, metric=metric, margin=margin, grounds=grounds) for q in asked
+    ]
 
 
 def margin_of(record: Record) -> float:
     """Differences smaller than this count as none."""
     return float(record.study["evaluation"].get("margin", 0.02))
+
+
+def metric_of(record: Record) -> str:
+    """The score that comparisons are of: `evaluation.metric`; accuracy where an older record has no other."""
+    asked = str(record.study["evaluation"].get("metric", "accuracy"))
+    return asked if asked in record.results and record.results[asked].notna().any() else "accuracy"
 
 
 def _methods(record: Record) -> list[str]:
@@ -99,11 +114,11 @@ def _methods(record: Record) -> list[str]:
     return [name for name in record.methods if name in scored] + [n for n in scored if n not in record.methods]
 
 
-def _comparable(results: pd.DataFrame, asked: list[StudyQuestion]) -> list[StudyQuestion]:
+def _comparable(results: pd.DataFrame, asked: list[StudyQuestion], metric: str) -> list[StudyQuestion]:
     """Questions for which some pair of seeds has all tasks under both methods."""
     comparable = []
     for question in asked:
         with suppress(UserError):
-            if not paired_scores(results, question.method, question.baseline).complete.method.empty:
+            if not paired_scores(results, question.method, question.baseline, metric=metric).complete.method.empty:
                 comparable.append(question)
     return comparable

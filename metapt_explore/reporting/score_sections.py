@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from metapt_explore.config.task_terms import format_shots
 from metapt_explore.errors import UserError
 from metapt_explore.plots.series import whole_units
 from metapt_explore.reporting import figures, tables
@@ -39,14 +40,18 @@ def add_scores(document: Document, record: Record, methods: list[str]) -> None:
     document.add(Heading("Scores"))
     rows = evaluation.get("scored_on", "test").replace("_", " ")
     tuned = _is_tuned(record)
-    shots = evaluation.get("shots", 16)
-    when = f"after tuning on {shots} example{'s' * (shots != 1)} a class" if tuned else "before any tuning"
+    when = f"after tuning on {format_shots(evaluation)}" if tuned else "before any tuning"
     caption = (
         f"Accuracy on {rows} in percent {when}, mean ± standard deviation over pairs of seeds (initialisation seed, "
         "data seed). The spread in the column *mean* is that of the mean over tasks."
         + (f" {choice_sentence(record.study)}" if tuned else "")
     )
     document.add(Table(tables.score_table(results, methods), caption))
+    if "macro_f1" in results and results["macro_f1"].notna().any():
+        text = "Macro F1 likewise: the mean over classes, each counting alike however many rows it has."
+        if evaluation.get("metric") == "macro_f1":
+            text += " The study's comparisons are of it."
+        document.add(Table(tables.score_table(results.dropna(subset=["macro_f1"]), methods, "macro_f1"), text))
     spread = partial(figures.seed_spread, results, methods)
     document.add(Figure("seeds", spread, "Every score is a point; the bar is the mean."))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,9 @@ def cut_shares(pipeline: Pipeline) -> list[CutShare]:
         shares += [cut_share(made.rows, tokenizer, limit, of=name) for name, made in samples.items()]
     for name, task in pipeline.tasks.items():
         rows = _rows_of(Split(pipeline, task), "rows")
-        shares.append(cut_share(_task_texts(study, task) if rows is None else rows, tokenizer, limit, of=name))
+        texts = _task_texts(study, task) if rows is None else rows
+        cut = cut_share(texts, tokenizer, task.max_tokens or limit, of=name)
+        shares.append(replace(cut, own=True) if cut and task.max_tokens else cut)
     return [cut for cut in shares if cut is not None]
 
 
@@ -197,4 +199,6 @@ def read_cut_texts(workspace: Workspace, study: StudyConfig) -> list[CutShare]:
 
 def _reading(study: StudyConfig) -> dict[str, Any]:
     """Settings that decide which texts are cut."""
-    return study.model.model_dump(mode="json", include={"name", "revision", "family", "max_text_tokens"})
+    own = {terms.task: terms.max_tokens for terms in study.evaluation.task_terms if terms.max_tokens is not None}
+    settings = study.model.model_dump(mode="json", include={"name", "revision", "family", "max_text_tokens"})
+    return {**settings, **({"max_tokens": own} if own else {})}

@@ -9,7 +9,6 @@ come out of a workspace or of such a folder, so that a published study can be lo
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from metapt_explore.config import StudyConfig, TaskConfig, load_task, to_yaml
+from metapt_explore.config import StudyConfig, readable_yaml, to_yaml
+from metapt_explore.config.ensembles import is_seeded
+from metapt_explore.config.paper_numbers import FILE as PAPER_NUMBERS
+from metapt_explore.config.paper_numbers import read_paper_numbers
 from metapt_explore.config.reading import parse_yaml, read_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.overlaps import task_overlaps
@@ -27,6 +29,7 @@ from metapt_explore.results.cut_texts import read_cut_texts
 from metapt_explore.results.kept_rows import recorded_decisions
 from metapt_explore.results.looks import agreement_of, screenings_of
 from metapt_explore.results.made_rows import made_of_texts
+from metapt_explore.results.models_used import models_used
 from metapt_explore.results.tables import (
     curves_table,
     efficiency_table,
@@ -34,6 +37,7 @@ from metapt_explore.results.tables import (
     results_table,
     split_samples,
 )
+from metapt_explore.results.task_facts import task_facts
 from metapt_explore.storage.files import Compression, read_json, write_bytes, write_json, write_table
 from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
@@ -63,13 +67,14 @@ class Record:
         texts: How many pre-training texts were kept, what became of the others, and how many the model cuts (``cut``).
         tasks: Title, classes, sizes, checksums, warnings, facts about samples and how many texts are cut, for each
             downstream task.
-        manifest: Versions and hardware.
+        manifest: Code, versions and hardware of most scores, and the models that were used.
         cells: Scores that the study asks for.
         overlaps: Texts that tasks, or splits of a task, have in common, see `task_overlaps`.
         efficiency: Scores by the number of examples per class, where the study asks for more than one.
         agreement: Cosines of tasks' gradients, where somebody asked for them (`metapt agreement`).
         labels: How labels of the pre-training texts were found (`labelling`), where the data's own were not all.
         screenings: What was seen of methods beforehand, where somebody asked (`metapt screen`).
+        published: Numbers of others (``published.yaml``), shown apart and in no statistic.
         predictions: Every decision at the study's own number of examples, see `kept_rows`; of records of earlier
             versions none.
         rows: The rows that they are about: a hash of the text, its class and facts.
@@ -91,6 +96,7 @@ class Record:
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
     labels: dict[str, Any] = field(default_factory=dict)
     screenings: list[dict[str, Any]] = field(default_factory=list)
+    published: list[dict[str, Any]] = field(default_factory=list)
     predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
     rows: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -115,6 +121,8 @@ class Record:
         write_bytes(folder / "study.yaml", yaml.safe_dump(self.study, sort_keys=False, allow_unicode=True).encode())
         facts = ("name", "title", "budgets", "clusterings", "texts", "tasks", "manifest", "cells", "overlaps", "labels")
         more = {"screenings": self.screenings} if self.screenings else {}
+        if self.published:
+            write_bytes(folder / PAPER_NUMBERS, readable_yaml({"published": self.published}).encode())
         write_json(folder / "record.json", {key: getattr(self, key) for key in facts} | more)
 
     @classmethod
@@ -136,7 +144,8 @@ class Record:
                 name: pd.read_parquet(file) if (file := folder / f"{name}.parquet").exists() else pd.DataFrame()
                 for name in MORE_TABLES
             }
-            return cls(study=study, results=results, curves=curves, **more, **facts)
+            published = read_paper_numbers(folder / PAPER_NUMBERS)
+            return cls(study=study, results=results, curves=curves, published=published, **more, **facts)
         except (OSError, ValueError, TypeError) as error:
             raise UserError(f"The record in {folder} is damaged: {error}") from None
 
@@ -165,6 +174,7 @@ def scores_of(workspace: Workspace, name: str) -> Record:
         ],
         cells=asked_cells(config),
         labels=_labels(workspace, done),
+        published=read_paper_numbers(workspace.study_folder(name) / PAPER_NUMBERS),
     )
 
 
@@ -182,9 +192,10 @@ def record_of(workspace: Workspace, name: str) -> Record:
     # Baselines without the language model count only if there are no other scores.
     manifests = [{**s["manifest"], "dtype": dtype} for s in stages if (dtype := s["inputs"].get("dtype"))]
     manifests = manifests or [stage["manifest"] for stage in stages]
+    models = models_used(workspace, config, done)
     cut = {share.of: share.as_dict() for share in read_cut_texts(workspace, config)}
     predictions, rows = recorded_decisions(workspace, config, [e["task"] for e in done if e["kind"] == "split"])
-    tasks = _tasks(workspace, config, done)
+    tasks = task_facts(workspace, config, done)
     return Record(
         name=name,
         title=config.title,
@@ -197,7 +208,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
         | ({"cut": cut[None]} if None in cut else {})
         | ({"made": made} if (made := made_of_texts(workspace, done)) else {}),
         tasks=[{**task, **({"cut": cut[task["name"]]} if task["name"] in cut else {})} for task in tasks],
-        manifest=_one_manifest(manifests),
+        manifest=_one_manifest(manifests) | ({"models": models} if models else {}),
         cells=asked_cells(config),
         overlaps=task_overlaps(
             {e["task"]: workspace.artifact(e["id"]).table("rows") for e in done if e["kind"] == "split"}
@@ -205,6 +216,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
         efficiency=efficiency_table(workspace, name) if config.evaluation.more_shots else pd.DataFrame(),
         agreement=agreement_of(workspace, done),
         screenings=screenings_of(workspace, done),
+        published=read_paper_numbers(workspace.study_folder(name) / PAPER_NUMBERS),
         labels=_labels(workspace, done),
         predictions=predictions,
         rows=rows,
@@ -230,7 +242,7 @@ def asked_cells(config: StudyConfig) -> int:
     """Scores that a study asks for; a baseline without initialisation has one for each data seed."""
     evaluation = config.evaluation
     units = len(config.methods) * len(evaluation.pairs)
-    units += sum(len(evaluation.pairs if b.seeded else evaluation.data_seeds) for b in config.baselines)
+    units += sum(len(evaluation.pairs if is_seeded(config, b) else evaluation.data_seeds) for b in config.baselines)
     return units * len(evaluation.tasks)
 
 
@@ -261,35 +273,6 @@ def _clusterings(workspace: Workspace, config: StudyConfig, done: list[IndexEntr
                     else float(value)
                     for key in ("stability", "label_information", "gain", "start_gain")
                 },
-            }
-        )
-    return records
-
-
-def _tasks(workspace: Workspace, config: StudyConfig, done: list[IndexEntry]) -> list[dict[str, Any]]:
-    known: dict[str, TaskConfig] = {}
-    for source in config.evaluation.tasks:
-        # The file may be gone; its results are still here.
-        with suppress(UserError):
-            loaded = load_task(source)
-            known[loaded.name] = loaded
-    records = []
-    for entry in done:
-        if entry["kind"] != "split":
-            continue
-        artifact = workspace.artifact(entry["id"])
-        task, summary = known.get(entry["task"]), artifact.summary
-        records.append(
-            {
-                "name": entry["task"],
-                "title": task.title if task else "",
-                "sentiment": task.sentiment if task else None,
-                "template": task.template if task else None,
-                "words": {name: label.words for name, label in task.labels.items()} if task else {},
-                "classes": list(artifact.stage["config"]["labels"]),
-                "shots": artifact.stage["config"]["shots"],
-                **{key: summary.get(key) for key in ("sizes", "warnings", "checksums")},
-                "samples": split_samples(artifact),
             }
         )
     return records

@@ -12,8 +12,10 @@ import pandas as pd
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.samples import mean_share, sample_facts, sample_sentences
 from metapt_explore.results.begins import BEGINS
+from metapt_explore.results.readers import readers_of
 from metapt_explore.results.study_order import study_order
 from metapt_explore.stages.base import listed_at
+from metapt_explore.stages.ensemble import READERS, share_of
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.integrity import damaged
 from metapt_explore.storage.stage_file import StageRecord
@@ -64,9 +66,8 @@ def _results(workspace: Workspace, study: str, entries: list[IndexEntry]) -> pd.
         artifact = workspace.artifact(entry["id"])
         if not artifact.finished:
             continue
-        frame, stage = artifact.table("results"), artifact.stage
-        prompt = _stage_behind(workspace, artifact, "prompt")
-        seconds = stage["seconds"] + tuned_by(workspace, artifact).get("seconds", 0.0)
+        frame = artifact.table("results")
+        seconds, pretraining = _seconds(workspace, artifact)
         frames.append(frame)
         heads.append(
             {
@@ -75,13 +76,13 @@ def _results(workspace: Workspace, study: str, entries: list[IndexEntry]) -> pd.
                 "task": entry["task"],
                 "init_seed": entry.get("init_seed", pd.NA),
                 "seconds": round(seconds / len(frame), 2),
-                "pretraining_seconds": round(prompt.get("seconds", 0.0), 2),
+                "pretraining_seconds": round(pretraining, 2),
                 "artifact": entry["id"],
             }
         )
     table = _stacked(frames, heads)
-    # Label words and starts per data seed, if they are chosen. Older scores lack some columns.
-    return table.reindex(columns=[*COLUMNS, *(name for name in ("words", BEGINS, "c") if name in table)])
+    # Label words, starts and readers per data seed, if they are chosen. Older scores lack some columns.
+    return table.reindex(columns=[*COLUMNS, *(name for name in ("words", BEGINS, READERS, "c") if name in table)])
 
 
 def _stacked(frames: list[pd.DataFrame], heads: list[dict[str, Any]]) -> pd.DataFrame:
@@ -97,6 +98,19 @@ def _stacked(frames: list[pd.DataFrame], heads: list[dict[str, Any]]) -> pd.Data
     if head_of_row["init_seed"].isna().any():
         head_of_row["init_seed"] = head_of_row["init_seed"].astype("Int64")
     return table.assign(**{str(column): head_of_row[column] for column in head_of_row})
+
+
+def _seconds(workspace: Workspace, artifact: Artifact) -> tuple[float, float]:
+    """Of tuning and scoring, and of the pre-training behind it; of an ensemble those of what it combines."""
+    seconds = artifact.stage["seconds"] + tuned_by(workspace, artifact).get("seconds", 0.0)
+    prompts = {}
+    for score in [artifact, *(readers := readers_of(workspace, artifact))]:
+        prompt = _stage_behind(workspace, score, "prompt")
+        prompts[score.stage["parents"].get("prompt")] = prompt.get("seconds", 0.0)
+    for reader in readers:
+        spent = reader.stage["seconds"] + tuned_by(workspace, reader).get("seconds", 0.0)
+        seconds += spent * share_of(reader, artifact.stage["config"]["data_seeds"])
+    return seconds, sum(prompts.values())
 
 
 def tuned_by(workspace: Workspace, artifact: Artifact) -> StageRecord:
@@ -142,22 +156,31 @@ def efficiency_table(workspace: Workspace, study: str) -> pd.DataFrame:
 
     Returns:
         The columns of `results_table`, ``shots``, and ``shared_rows``: the share of training rows that the few-shot
-        samples of two data seeds have in common at that number (mean over their pairs), where it is known.
+        samples of two data seeds have in common at that number (mean over their pairs), where it is known. Tasks
+        with `shots` of their own are left out: they are scored at one number only.
     """
     evaluation, index = workspace.study_config(study).evaluation, ordered_index(workspace, study)
-    frames = []
+    frames, own = [], _tasks_with_own_shots(workspace, index, evaluation.shots)
     for shots in (None, *evaluation.more_shots):
         kinds = ("fewshot", "baseline") if shots is None else OTHER_SHOTS
         scores = _results(
             workspace, study, [entry for entry in index if entry["kind"] in kinds and entry.get("shots") == shots]
         )
         if len(scores):
+            scores = scores[~scores["task"].isin(own)]
             shared = _shared_rows(workspace, index, shots)
             at = evaluation.shots if shots is None else shots
             frames.append(scores.assign(shots=at, shared_rows=scores["task"].map(shared).astype(float)))
     if not frames:
         return pd.DataFrame(columns=[*COLUMNS, "shots", "shared_rows"])
     return pd.concat(frames, ignore_index=True)
+
+
+def _tasks_with_own_shots(workspace: Workspace, index: list[IndexEntry], shots: int) -> set[str]:
+    """Tasks whose few-shot rows are not the study's number for each class."""
+    splits = [workspace.artifact(entry["id"]) for entry in index if entry["kind"] == "split"]
+    configs = [split.stage["config"] for split in splits if split.finished]
+    return {str(config["name"]) for config in configs if config.get("shots", shots) != shots}
 
 
 def _shared_rows(workspace: Workspace, index: list[IndexEntry], shots: int | None) -> dict[str, float]:
@@ -186,13 +209,13 @@ def curves_table(workspace: Workspace, study: str) -> pd.DataFrame:
 
 
 def summary_table(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean, standard deviation and worst of accuracy over seeds, for each task and method.
+    """Mean, standard deviation and worst of accuracy over seeds, and mean macro F1, for each task and method.
 
     Args:
         results: What `results_table` returned.
 
     Returns:
-        Columns task, method, start, mean, std, worst (accuracies in 0..1) and seeds; std is the sample
+        Columns task, method, start, mean, std, worst (accuracies in 0..1), macro_f1 and seeds; std is the sample
         standard deviation, absent for one seed. Methods and tasks keep the order of the study.
     """
     records: list[dict[str, Any]] = []
@@ -205,10 +228,11 @@ def summary_table(results: pd.DataFrame) -> pd.DataFrame:
                 "mean": cells["accuracy"].mean(),
                 "std": cells["accuracy"].std(ddof=1),
                 "worst": cells["accuracy"].min(),
+                "macro_f1": cells["macro_f1"].mean() if "macro_f1" in cells else float("nan"),
                 "seeds": len(cells),
             }
         )
-    return pd.DataFrame(records, columns=["task", "method", "start", "mean", "std", "worst", "seeds"])
+    return pd.DataFrame(records, columns=["task", "method", "start", "mean", "std", "worst", "macro_f1", "seeds"])
 
 
 def split_warnings(workspace: Workspace, study: str) -> list[str]:

@@ -139,7 +139,8 @@ class Stage(ABC):
         Raises:
             UserError: Where a file cannot be read.
         """
-        return dict(self.pipeline.model.identity) if self.uses == "model" else {}
+        limit = {} if self.text_limit is None else {"max_text_tokens": self.text_limit}
+        return {**self.pipeline.model.identity, **limit} if self.uses == "model" else {}
 
     def check(self) -> None:  # noqa: B027
         """Checks the finished parents before it is computed.
@@ -167,13 +168,18 @@ class Stage(ABC):
         return self.needs
 
     @property
+    def text_limit(self) -> int | None:
+        """Tokens of a text that the model reads, if not `model.max_text_tokens`."""
+        return None
+
+    @property
     def units(self) -> int:
         """Steps that its progress is told in; parents are finished."""
         return 1
 
     @property
     def score(self) -> str:
-        """Name of the score (``MetaPT on mood``); empty if it is not a score."""
+        """Name of the score (``MetaPT on mood``)."""
         return ""
 
     def work(self, reckoning: Reckoning) -> Work:
@@ -181,7 +187,7 @@ class Stage(ABC):
         return Work()
 
     def share(self, reckoning: Reckoning) -> float:
-        """Its share of a run's work, in tokens sent once through the language model."""
+        """Its share of a run's work, in tokens through the language model."""
         return max(self.least_work, self.work(reckoning).tokens(reckoning.tail))
 
     @classmethod
@@ -238,12 +244,8 @@ class Stage(ABC):
             if wanted.items() <= entry.items():
                 artifact = self.pipeline.workspace.artifact(entry["id"])
                 stage = artifact.stage
-                same = [stage.get("version"), stage.get("config"), stage.get("parents")] == [
-                    self.version,
-                    config,
-                    parents,
-                ]
-                if same and artifact.is_whole:
+                known = [stage.get(key) for key in ("version", "config", "parents")]
+                if known == [self.version, config, parents] and artifact.is_whole:
                     return dict(stage["inputs"])
         return None
 
@@ -277,7 +279,8 @@ class Stage(ABC):
 
     def backbone(self) -> Backbone:
         """The language model."""
-        return self.pipeline.model.backbone
+        limit, model = self.text_limit, self.pipeline.model
+        return model.backbone if limit is None else model.reading(limit)
 
     def advance(self, done: int) -> None:
         """Tells that so many of its units are finished; may raise to stop."""
@@ -300,8 +303,13 @@ def listed_at(kind: str, shots: int | None) -> str:
 
 
 def each_shots(pipeline: Pipeline) -> Sequence[int | None]:
-    """The numbers of examples that a study scores at; None is its own."""
+    """Numbers of examples that a study scores at; None is its own."""
     return (None, *pipeline.config.evaluation.more_shots)
+
+
+def tasks_at(pipeline: Pipeline, shots: int | None) -> list[TaskConfig]:
+    """The tasks that are scored at a number of examples; those with `shots` of their own at no other."""
+    return [task for task in pipeline.tasks.values() if shots is None or task.shots is None]
 
 
 def of_shots(subject: Subject, shots: int | None) -> Subject:

@@ -11,9 +11,10 @@ import pandas as pd
 
 from metapt_explore.config import EvaluationConfig, StudyConfig, TaskConfig, VerbalizerConfig
 from metapt_explore.config.label_values import words_key
+from metapt_explore.config.task_terms import ALL, study_of
 from metapt_explore.cost.count import Reckoning, Work, count_test_rows, seeds_together
 from metapt_explore.pretraining.budget import tuning_of
-from metapt_explore.stages.base import Pipeline, Stage, called_at, each_shots, listed_at, of_shots
+from metapt_explore.stages.base import Pipeline, Stage, called_at, each_shots, listed_at, of_shots, tasks_at
 from metapt_explore.stages.begins import begins_settings, choosing_work, start_maker
 from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.split import FewShotRows, Split
@@ -53,7 +54,7 @@ class FewShot(Stage):
         for init_seed in init_seeds:
             for shots in each_shots(pipeline):
                 prompts = [Prompt.at(pipeline, method, init_seed, shots) for method in methods]
-                for task in pipeline.tasks.values():
+                for task in tasks_at(pipeline, shots):
                     yield from (cls(pipeline, prompt, task, shots) for prompt in prompts)
 
     # -------------------------------------------------------------------------------- what it is called
@@ -97,12 +98,19 @@ class FewShot(Stage):
     @property
     def at_shots(self) -> StudyConfig:
         """The study at its number of examples."""
-        return self.study.at_shots(self.shots)
+        return study_of(self.study, self.task, self.shots)
 
     @property
     def evaluation(self) -> EvaluationConfig:
         """How the prompt is tuned, and what is scored."""
-        return tuning_of(self.prompt.method, self.at_shots, len(self.task.labels))
+        # How many rows `shots: all` has is not known before they are read; a step is taken to be full.
+        classes = None if self.task.shots == ALL else len(self.task.labels)
+        return tuning_of(self.prompt.method, self.at_shots, classes)
+
+    @property
+    def text_limit(self) -> int | None:
+        """The task's own, where it has one."""
+        return self.task.max_tokens
 
     @property
     def verbalizer(self) -> VerbalizerConfig:
@@ -197,7 +205,7 @@ class FewShot(Stage):
         return self._tuning(reckoning) + self._encoding(reckoning)
 
     def _sized(self, reckoning: Reckoning) -> StudyConfig:
-        return reckoning.at_size(self.shots, self.task.name)
+        return reckoning.at_size(self.shots, self.task)
 
     def _encoding(self, reckoning: Reckoning) -> Work:
         """Texts whose states are kept: train and dev of every data seed, and test."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from metapt_explore.config import TaskConfig
 from metapt_explore.cost.count import Reckoning, Work
-from metapt_explore.stages.base import Pipeline, Stage, called_at, each_shots, listed_at, of_shots
+from metapt_explore.stages.base import Pipeline, Stage, called_at, each_shots, listed_at, of_shots, tasks_at
 from metapt_explore.stages.fewshot import split_rows
 from metapt_explore.stages.split import Split
 from metapt_explore.stages.texts import counted
@@ -44,7 +44,7 @@ class HiddenStates(Stage):
         study = pipeline.config
         if any(study.reading_of(method).has_probe for method in study.methods):
             for shots in each_shots(pipeline):
-                for task in pipeline.tasks.values():
+                for task in tasks_at(pipeline, shots):
                     yield cls(pipeline, task, shots)
 
     @property
@@ -80,6 +80,11 @@ class HiddenStates(Stage):
         """Nothing but the texts and the model matters."""
         return {}
 
+    @property
+    def text_limit(self) -> int | None:
+        """The task's own, where it has one."""
+        return self.task.max_tokens
+
     def compute(self, out: ArtifactWriter) -> None:
         """Sends each text through the model."""
         from metapt_explore.models.hidden_states import ROWS, text_hidden_states
@@ -98,7 +103,7 @@ class HiddenStates(Stage):
 
     def work(self, reckoning: Reckoning) -> Work:
         """See `Stage.work`."""
-        return reckoning.whole_texts(split_rows(reckoning.at_size(self.shots, self.task.name), self.task))
+        return reckoning.whole_texts(split_rows(reckoning.at_size(self.shots, self.task), self.task))
 
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from metapt_explore.config import EvaluationConfig, TaskConfig
+from metapt_explore.config.task_terms import ALL, evaluation_of
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.samples import other_seeds_rows
-from metapt_explore.stages.base import Pipeline, Stage, called_at, each_shots, listed_at, of_shots
+from metapt_explore.stages.base import Pipeline, Stage, called_at, each_shots, listed_at, of_shots, tasks_at
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs
@@ -42,7 +43,7 @@ class Split(Stage):
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Split]:
         """Of every task, at every number of examples."""
         for shots in each_shots(pipeline):
-            for task in pipeline.tasks.values():
+            for task in tasks_at(pipeline, shots):
                 yield cls(pipeline, task, shots)
 
     @property
@@ -71,14 +72,15 @@ class Split(Stage):
 
     def config(self) -> dict[str, Any]:
         """Settings of the splits, without the content of their files."""
-        evaluation = self.study.at_shots(self.shots).evaluation
+        evaluation, all_rows = evaluation_of(self.study, self.task, self.shots), self.task.shots == ALL
         return {
             "name": self.task.name,
             # Label words do not change the rows; only the values that tell classes apart do.
             "labels": {name: label.value for name, label in self.task.labels.items()},
             "columns": [source.columns.model_dump(mode="json") for source in self.task.sources],
             **({"keeps_groups": True} if any(source.columns.group for source in self.task.sources) else {}),
-            "shots": evaluation.shots,
+            "shots": ALL if all_rows else evaluation.shots,
+            **({"dev_share": self.task.dev_share} if self.task.dev_share is not None else {}),
             "data_seeds": evaluation.data_seeds,
             "test_rows": evaluation.test_rows,
             "shuffle_labels": evaluation.shuffle_labels,
@@ -116,10 +118,9 @@ class Split(Stage):
         from metapt_explore.fewshot.splits import make_splits
         from metapt_explore.seeds import stream
 
-        seed, evaluation = self.study.seed, self.study.at_shots(self.shots).evaluation
-        splits = make_splits(
-            self.task, evaluation.shots, evaluation.data_seeds, test_rows=evaluation.test_rows, seed=seed
-        )
+        seed, evaluation = self.study.seed, evaluation_of(self.study, self.task, self.shots)
+        shots = ALL if self.task.shots == ALL else evaluation.shots
+        splits = make_splits(self.task, shots, evaluation.data_seeds, test_rows=evaluation.test_rows, seed=seed)
         parts: list[tuple[str, int | None, Any]] = [("test", None, splits.test)]
         parts += [("train", data_seed, rows) for data_seed, rows in splits.train.items()]
         parts += [("dev", data_seed, rows) for data_seed, rows in splits.dev.items()]

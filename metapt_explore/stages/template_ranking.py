@@ -87,6 +87,11 @@ class TemplateRanking(Stage):
         }
 
     @property
+    def text_limit(self) -> int | None:
+        """The task's own, where it has one."""
+        return self.task.max_tokens
+
+    @property
     def units(self) -> int:
         """Candidates."""
         return len(self.candidates)

@@ -32,6 +32,16 @@ METRIC_NAMES = {
 }
 
 
+def metric_name(metric: str) -> str:
+    """What sentences call a score.
+
+    Example:
+        >>> metric_name("macro_f1"), metric_name("dev_accuracy")
+        ('macro F1', 'dev accuracy')
+    """
+    return METRIC_NAMES.get(metric, metric.replace("_", " "))
+
+
 @dataclass(frozen=True)
 class Evidence:
     """The facts behind the verdict and its sentences; see `Comparison`.

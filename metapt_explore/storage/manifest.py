@@ -1,4 +1,4 @@
-"""What a result was made with: versions, hardware, threads."""
+"""What a result was made with: code, versions, hardware, threads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+from metapt_explore.storage.code_version import code_version
 
 PACKAGES = (
     "metapt-explore",
@@ -24,7 +26,7 @@ PACKAGES = (
 
 @cache
 def manifest() -> dict[str, Any]:
-    """Versions, hardware and threads of this process; nothing that names the user or the machine."""
+    """Code, versions, hardware and threads of this process; nothing that names the user or the machine."""
     import psutil
     import torch
 
@@ -37,6 +39,7 @@ def manifest() -> dict[str, Any]:
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     return {
         "versions": versions,
+        "code": code_version(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": torch.cpu.get_capabilities().get("cpu_name", platform.processor()),

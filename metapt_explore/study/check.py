@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metapt_explore.config import AuxiliaryTasksConfig, LabelsConfig
+from metapt_explore.config import AuxiliaryTasksConfig, LabelsConfig, TaskConfig
 from metapt_explore.config.embeddings import FileEmbeddings, runs_encoder
 from metapt_explore.config.task_formats import ClusterClassesFormat
 from metapt_explore.errors import UserError
@@ -53,7 +53,10 @@ def check_study(pipeline: Pipeline) -> None:
         **{f"task {n}": t for n, t in pipeline.tasks.items()},
     }.items():
         pattern = layout.pattern(labels, where, whole_vocabulary=whole_vocabulary)
+        own = labels.max_tokens if isinstance(labels, TaskConfig) else None
+        layout.config = model if own is None else model.model_copy(update={"max_text_tokens": own})
         check_rows_fit(pattern, layout, settings, prompt_tokens=study.prompt.length + added, where=where)
+    layout.config = model
     _check_demonstrations(pipeline)
     for method in study.methods:
         if method.topic_tasks is not None:

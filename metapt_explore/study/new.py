@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from metapt_explore.config import ClusteringConfig, Placement, SourceConfig, StudyConfig, parse
+from metapt_explore.config import ClusteringConfig, Placement, SourceConfig, StudyConfig, load_task, parse
 from metapt_explore.config.fixed_recipe import FEW_DEV_ROWS
 from metapt_explore.config.task_formats import SizedFormat, TaskFormat
+from metapt_explore.config.task_terms import ALL
 from metapt_explore.errors import UserError
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.first_look import CLASS_ROWS, Bounds, set_rows, usual_bounds
@@ -105,6 +106,7 @@ class Choices:
         length: Vectors of the prompt.
         placement: Where the prompt stands; the first that the model's family can do when None.
         bounds: What a cluster needs to become a task; the usual of so many classes when None.
+        all_rows: Tasks that take every training row of their files (`shots: all`).
     """
 
     template: str = "{text}\nSentiment:"
@@ -124,6 +126,7 @@ class Choices:
     length: int = 8
     placement: Placement | None = None
     bounds: Bounds | None = None
+    all_rows: Sequence[str] = ()
 
 
 def new_study(
@@ -202,11 +205,20 @@ def new_study(
         },
         "methods": methods,
         "baselines": list(choices.baselines),
-        "evaluation": {"tasks": list(tasks), **scale.evaluation, **_shots(choices, scale)},
+        "evaluation": {"tasks": [_task(task, choices) for task in tasks], **scale.evaluation, **_shots(choices, scale)},
     }
     if not choices.labelled and not choices.formats:
         tree["labelling"] = {"by": "zero_shot"}
     return parse(StudyConfig, tree, f"the study '{name}'")
+
+
+def _task(source: str, choices: Choices) -> str | dict[str, Any]:
+    """An entry of `evaluation.tasks`; half of each class is dev where train and dev are one source."""
+    if source not in choices.all_rows:
+        return source
+    splits = load_task(source).splits
+    one_source = splits is None or splits.train == splits.dev
+    return {"task": source, "shots": ALL, **({"dev_share": 0.5} if one_source else {})}
 
 
 def _set_sizes(labels: Mapping[str, Any], choices: Choices) -> dict[str, int]:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from metapt_explore.config import StudyConfig
+from metapt_explore.config import EvaluationConfig, StudyConfig
+from metapt_explore.config.ensembles import is_seeded
 from metapt_explore.results.tables import OTHER_SHOTS
 from metapt_explore.stages.registry import STAGES
 from metapt_explore.stages.steps import Listed, Step
@@ -53,14 +54,20 @@ def asked_of(config: StudyConfig) -> dict[str, int]:
     """
     seeds = len(config.evaluation.init_seeds)
     of = {method.name: seeds for method in config.methods}
-    of |= {baseline.name: seeds if baseline.seeded else 1 for baseline in config.baselines}
+    of |= {baseline.name: seeds if is_seeded(config, baseline) else 1 for baseline in config.baselines}
     more = config.evaluation.more_shots
     return of | {_at_shots(name, shots): count for shots in more for name, count in of.items()}
 
 
 def asked_scores(config: StudyConfig) -> int:
     """All of them, over all tasks."""
-    return len(config.evaluation.tasks) * sum(asked_of(config).values())
+    evaluation, own = config.evaluation, asked_of(config.model_copy(update={"evaluation": _at_own_shots(config)}))
+    more = sum(asked_of(config).values()) - sum(own.values())
+    return len(evaluation.tasks) * sum(own.values()) + len(evaluation.tasks_at_more_shots) * more
+
+
+def _at_own_shots(config: StudyConfig) -> EvaluationConfig:
+    return config.evaluation.model_copy(update={"more_shots": []})
 
 
 def finished_of(workspace: Workspace, study: str) -> Counter[tuple[str, str]]:

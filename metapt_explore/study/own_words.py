@@ -53,6 +53,8 @@ def with_reading(study: StudyConfig, task: str, template: str, words: Mapping[st
     study_tree = parse_yaml(to_yaml(study), study.name)
     evaluation = study_tree["evaluation"]
     evaluation["tasks"] = [str(new) if each == task else each for each in evaluation["tasks"]]
+    for terms in evaluation.get("task_terms", []):
+        terms["task"] = str(new) if terms["task"] == task else terms["task"]
     of_texts = {label.value: name for name, label in study.auxiliary_tasks.labels.items()}
     if set(of_texts) == {label.value for label in before.labels.values()}:
         by_value = {label.value: words[name] for name, label in before.labels.items()}

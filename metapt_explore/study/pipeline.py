@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from metapt_explore.config import Family, Placement, StudyConfig, TaskConfig, load_study, load_task
+from metapt_explore.config import Family, Placement, StudyConfig, TaskConfig, load_study, load_tasks
 from metapt_explore.config.fixed_recipe import few_dev_rows
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.models.backbone import Backbone
@@ -46,8 +46,7 @@ class StudyPipeline:
         # The progress is looked up anew each time: a run gives the study another one.
         self.model = StudyModel(self.config, lambda message: self.progress.notice(message))
         self.tasks: dict[str, TaskConfig] = {}
-        for name in self.config.evaluation.tasks:
-            task = load_task(name)
+        for task in load_tasks(self.config.evaluation):
             if task.name in self.tasks:
                 raise UserError(f"Two tasks of the study are called '{task.name}'; rename one in its YAML file.")
             self.tasks[task.name] = task

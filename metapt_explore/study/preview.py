@@ -196,11 +196,14 @@ def _first_rate(study: StudyPipeline, init_seeds: Sequence[int], works: Mapping[
 
 def text_counts(study: StudyPipeline, texts: Artifact | None, splits: Mapping[str, Artifact]) -> TextCounts:
     """Counts the pre-training texts and what formats make of them, where they are read, and the test rows of tasks."""
-    tests = {name: int(split.summary["sizes"]["test"]) for name, split in splits.items()}
+    tests, trains = (
+        {name: int(split.summary["sizes"][part]) for name, split in splits.items()} for part in ("test", "train")
+    )
     if texts is None:
-        return TextCounts(tests=tests)
+        return TextCounts(tests=tests, trains=trains)
     table = texts.table("texts")
-    return TextCounts(len(table), int(table["label"].isna().sum()), tests, _made_rows(study, table))
+    made = _made_rows(study, table)
+    return TextCounts(len(table), int(table["label"].isna().sum()), tests, made=made, trains=trains)
 
 
 def _made_rows(study: StudyPipeline, texts: pd.DataFrame) -> dict[str, MadeRows]:

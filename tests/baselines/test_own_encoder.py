@@ -17,6 +17,8 @@ from metapt_explore.config import EncoderConfig, StudyConfig, load_study, parse
 from metapt_explore.cost.count import Reckoning
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.logistic_regression import LogisticRegressionHead
+from metapt_explore.reporting.report import make_report
+from metapt_explore.results.record import record_of
 from metapt_explore.stages.baseline import Baseline
 from metapt_explore.stages.registry import count
 from metapt_explore.study.check import check_study
@@ -65,6 +67,9 @@ def test_the_probe_reads_its_own_encoder(world: Path, other: Path, tmp_path: Pat
     assert said[said["data_seed"] == 1]["predicted"].tolist() == expected
     assert artifact.summary["runs"] == f"sentence encoder {other}"
     assert artifact.summary["trained_parameters"] == 48 + 1
+    record = record_of(study.workspace, "tiny")
+    assert [budget.get("made_by") for budget in record.budgets] == ["sentence encoder encoder"]
+    assert "or by a model of their own: probe: sentence encoder encoder." in make_report(record).markdown()
 
 
 def test_its_files_are_part_of_the_id_and_its_name_is_not(world: Path, other: Path, tmp_path: Path) -> None:

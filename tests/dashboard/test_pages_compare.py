@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import handmade
+import pandas as pd
 import pytest
 from looking import charts, said, tab
 from streamlit.testing.v1 import AppTest
@@ -155,3 +157,17 @@ def test_a_joined_method_without_a_score_is_not_offered(show: Open, demo: Worksp
     write_json(index, [entry for entry in demo.index("demo") if not str(entry["method"]).startswith("MetaPT")])
     at = show(demo.folder, "compare")
     assert not at.exception and "only one method" in said(at, "info")
+
+
+def test_compared_by_macro_f1(show: Open, demo: Workspace, tmp_path: Path) -> None:
+    folder = shutil.copytree(demo.folder, tmp_path / "copy", ignore=shutil.ignore_patterns("*.lock", ".lock"))
+    for file in folder.glob("artifacts/fewshot-*/results.parquet"):
+        table = pd.read_parquet(file)
+        table.assign(macro_f1=1 - table["accuracy"]).to_parquet(file, index=False)
+    at = show(folder, "compare")
+    at.segmented_control(key="metric_demo").set_value("macro_f1").run()
+    tab(at, "compare", "Questions")
+    questions = next(frame.value for frame in at.dataframe if "comparison" in frame.value)
+    # By accuracy it is 12.5 points ahead.
+    assert questions["difference"].tolist()[0] == "−12.5"
+    assert "macro F1" in said(at, "markdown")

@@ -10,15 +10,17 @@ import streamlit as st
 
 from metapt_explore.dashboard.parts import drawing, efficiency, many_methods, messages
 from metapt_explore.dashboard.parts.begins import show_begins
+from metapt_explore.dashboard.parts.readers import show_readers
 from metapt_explore.dashboard.parts.study_scores import StudyScores
 from metapt_explore.escaping import csv_text, file_name
 from metapt_explore.plots.matrix import method_means
 from metapt_explore.reporting.leader import leader_sentence
 from metapt_explore.results.begins import begins_table
+from metapt_explore.results.readers import readers_table
 from metapt_explore.results.tables import caution, summary_table
 from metapt_explore.statistics.matrix import MEAN
 
-PERCENT = ("start", "mean", "std", "worst")
+PERCENT = ("start", "mean", "std", "worst", "macro_f1")
 
 
 def show_leader(scores: StudyScores) -> None:
@@ -27,11 +29,15 @@ def show_leader(scores: StudyScores) -> None:
     tasks = scores.results["task"].nunique()
     drawing.draw(
         method_means(
-            scores.matrix, scores.methods, scores.rows, task=MEAN if tasks > 1 else scores.results["task"].iloc[0]
+            scores.matrix,
+            scores.methods,
+            scores.rows,
+            task=MEAN if tasks > 1 else scores.results["task"].iloc[0],
+            metric=scores.metric,
         ),
         "means",
-        "Mean accuracy over tasks and pairs of seeds, with its 95 % interval. Intervals that overlap say little about "
-        "two methods that had the same seeds: *Compare* tests them pair by pair.",
+        f"Mean {scores.metric_name} over tasks and pairs of seeds, with its 95 % interval. Intervals that overlap say "
+        "little about two methods that had the same seeds: *Compare* tests them pair by pair.",
     )
     st.warning(caution(scores.results))
 
@@ -57,6 +63,8 @@ def score_tabs(scores: StudyScores, choice: str) -> dict[str, Callable[[], None]
         tabs["Examples"] = lambda: efficiency.show(scores)
     if not begins_table(results).empty:
         tabs["Where tuning began"] = lambda: show_begins(results)
+    if not readers_table(results).empty:
+        tabs["Readers together"] = lambda: show_readers(scores)
     if "words" in results:
         tabs["Label words"] = lambda: _chosen_words(results)
     tabs["All scores"] = lambda: _all(scores)
@@ -70,7 +78,8 @@ def _summary(scores: StudyScores, choice: str) -> None:
     formats = {column: st.column_config.NumberColumn(f"{column} (%)", format="%.1f") for column in PERCENT}
     drawing.show_table(summary, key="summary", hide_index=True, column_config=formats)
     st.caption(
-        f"Accuracy on {scores.rows}. Start: before tuning. Mean, std (sample standard deviation, in points) and worst "
+        f"Accuracy on {scores.rows}, and mean macro F1. Start: before tuning. Mean, std (sample standard "
+        "deviation, in points) and worst "
         f"are over all pairs of a data seed and an initialisation seed. {messages.plain(choice)} Nothing is chosen on "
         "test."
     )

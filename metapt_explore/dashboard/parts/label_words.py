@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from metapt_explore.config import StudyConfig, TaskConfig, load_task
+from metapt_explore.config import StudyConfig, TaskConfig, load_study_task
 from metapt_explore.dashboard.parts import drawing, messages, shared
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
@@ -40,7 +40,7 @@ def section(workspace: Workspace, name: str, config: StudyConfig) -> None:
                 st.rerun()
         for source in config.evaluation.tasks:
             try:
-                task = load_task(source)
+                task = load_study_task(config.evaluation, source)
             except UserError as error:  # a run says so, too
                 st.caption(messages.plain(str(error)))
                 continue

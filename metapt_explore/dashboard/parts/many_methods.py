@@ -14,6 +14,7 @@ from metapt_explore.dashboard.parts.study_scores import StudyScores
 from metapt_explore.plots.highlighted import highlighted_curves, scored_steps
 from metapt_explore.plots.matrix import seed_strips
 from metapt_explore.plots.style import BLUE, see_through
+from metapt_explore.reporting.paper_numbers import NOTE, paper_table
 from metapt_explore.statistics.matrix import MEAN
 
 #: Most of the colour that a cell of the matrix may have: text stays readable on it.
@@ -40,7 +41,8 @@ def show_matrix(scores: StudyScores) -> None:
     drawing.show_table(styled, key="matrix", hide_index=True, column_config=pinned, height=height)
     whole = of_mean["rank"].notna().sum()
     st.caption(
-        "Mean accuracy in percent over pairs of seeds, in brackets its 95 % interval (each cell by itself). The deeper "
+        f"Mean {scores.metric_name} in percent over pairs of seeds, in brackets its 95 % interval (each cell by "
+        "itself). The deeper "
         "the blue, the higher its place among the methods of that column. *Mean rank*: the mean over tasks of the "
         f"place among the {whole} methods that have every task, 1 being the best; the mean over tasks is of pairs of "
         "seeds that have every task. The best of many looks better than it is: *Compare* tests two at a time."
@@ -65,6 +67,12 @@ def _shaded(shown: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
     for column in share:
         css[column] = [f"background-color: {see_through(BLUE, round(DEEPEST * part, 2))}" for part in share[column]]
     return css
+
+
+def show_published(scores: StudyScores) -> None:
+    """Numbers of others, apart from the study's own."""
+    drawing.show_table(paper_table(scores.record), key="published", hide_index=True)
+    st.caption(NOTE)
 
 
 def choose_task(scores: StudyScores, key: str) -> str:

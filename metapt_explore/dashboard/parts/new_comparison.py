@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -97,6 +98,7 @@ def choose_comparison(source: SourceConfig, told: Told, name: str) -> Compared:
             )
     with others:
         tasks = _tasks(own)
+        choices["all_rows"] = _all_rows(tasks)
     problems = [] if own is None else list(own.problems)
     if own is None and not tasks:
         problems.append("Choose a downstream task, or several: prompts are compared on them.")
@@ -117,6 +119,19 @@ def _tasks(own: OwnTask | None) -> list[str]:
         help="`starter` tasks come with `metapt setup`; `benchmark` tasks are read from the hub. A task of your own "
         "is a YAML file: write its path.",
     )
+
+
+def _all_rows(tasks: list[str]) -> list[str]:
+    """Asks for the tasks that take every training row; files as they were written, and as a study names them."""
+    chosen = st.multiselect(
+        "Every training row, whatever the number of examples, of",
+        tasks,
+        key="new_all_rows",
+        help="For published sets of a few dozen rows with unequal classes. Dev is the task's dev file; where train and "
+        "dev are one source, half of each class.",
+    )
+    files = [task for task in chosen if task.endswith((".yaml", ".yml"))]
+    return [*chosen, *(str(Path(file).expanduser().resolve()) for file in files)]
 
 
 def _say_fixed(shots: int, more_shots: list[int]) -> None:
@@ -157,7 +172,7 @@ def _compared_with(other_shots: list[int]) -> dict[str, Any]:
     )
     baselines = st.multiselect(
         "Other ways to use the same few rows",
-        list(BaselineConfig.kinds),
+        [kind for kind, cls in BaselineConfig.kinds.items() if not cls.combines],
         default=["tfidf"],
         format_func=lambda kind: BaselineConfig.kinds[kind].title,
         key="new_baselines",

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import streamlit as st
 
+from metapt_explore.config.paper_numbers import FILE as PAPER_NUMBERS
 from metapt_explore.dashboard.parts import messages
 from metapt_explore.errors import UserError
 from metapt_explore.reporting.notes import grounds_of, notes_of, sample_notes, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import StudyQuestion
-from metapt_explore.reporting.report import answers
+from metapt_explore.reporting.report import answers, metric_of
 from metapt_explore.results.budgets import Budget, method_budgets
 from metapt_explore.results.record import Record, scores_of
 from metapt_explore.results.tables import curves_table, efficiency_table, results_table
 from metapt_explore.statistics import Comparison
 from metapt_explore.statistics.matrix import score_matrix
+from metapt_explore.statistics.verdict import metric_name
 from metapt_explore.storage.workspace import Workspace
+
+#: Scores that a page compares by.
+METRICS = ("accuracy", "macro_f1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +35,23 @@ class StudyScores:
         record: Scores and facts; of a workspace those of `scores_of`, which leaves out what takes longer to read.
         stamp: A value that changes with them.
         workspace: Where they lie; None of a published record, where nothing can be computed or traced.
+        chosen_metric: The score that is compared, where somebody chose one.
     """
 
     record: Record
     stamp: str
     workspace: Workspace | None = None
+    chosen_metric: str | None = None
+
+    @property
+    def metric(self) -> str:
+        """The score that is compared: what was chosen on the page, else what the study says."""
+        return self.chosen_metric or metric_of(self.record)
+
+    @property
+    def metric_name(self) -> str:
+        """What sentences call it."""
+        return metric_name(self.metric)
 
     @property
     def name(self) -> str:
@@ -99,12 +116,12 @@ class StudyScores:
     @property
     def matrix(self) -> pd.DataFrame:
         """What `score_matrix` says of all methods; do not change it."""
-        return _matrix(self.stamp, _scores=self)
+        return _matrix(self.stamp, self.metric, _scores=self)
 
     @property
     def answered(self) -> Answered:
         """The study's questions and what is found."""
-        return _answered(self.stamp, _scores=self)
+        return _answered(self.stamp, self.metric, _scores=self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +159,9 @@ def of_study(workspace: Workspace, name: str) -> StudyScores | None:
     results = results_table(workspace, name)
     if results.empty:
         return None
-    study = (workspace.study_folder(name) / "study.yaml").stat().st_mtime_ns  # the margin may have changed
-    stamp = f"{workspace.folder} {name} {len(results)} {hash(tuple(results['artifact']))} {study}"
+    files = [workspace.study_folder(name) / file for file in ("study.yaml", PAPER_NUMBERS)]
+    written = [file.stat().st_mtime_ns if file.exists() else 0 for file in files]  # the margin may have changed
+    stamp = f"{workspace.folder} {name} {len(results)} {hash(tuple(results['artifact']))} {written}"
     return _of_study(str(workspace.folder), name, stamp)
 
 
@@ -160,12 +178,35 @@ def _budgets(folder: str, name: str, stamp: str) -> list[Budget]:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _matrix(stamp: str, *, _scores: StudyScores) -> pd.DataFrame:
-    return score_matrix(_scores.results, _scores.methods, grounds=grounds_of(_scores.record))
+def _matrix(stamp: str, metric: str, *, _scores: StudyScores) -> pd.DataFrame:
+    return score_matrix(_scores.results, _scores.methods, metric=metric, grounds=grounds_of(_scores.record))
+
+
+def choose_metric(scores: StudyScores) -> StudyScores:
+    """Asks for the score that is compared, where there are two; on every page of the study the same."""
+    results = scores.results
+    if "macro_f1" not in results or results["macro_f1"].isna().all():
+        return scores
+    chosen = st.segmented_control(
+        "Compared by",
+        METRICS,
+        default=scores.metric,
+        format_func=metric_name,
+        key=f"metric_{scores.name}",
+        required=True,
+        help="Macro F1 is the mean over classes, each counting alike: where a class is rare, accuracy hides how it "
+        "fares. A study says `evaluation: {metric: macro_f1}`.",
+    )
+    return replace(scores, chosen_metric=str(chosen))
+
+
+def _with_metric(record: Record, metric: str) -> Record:
+    evaluation = {**record.study["evaluation"], "metric": metric}
+    return replace(record, study={**record.study, "evaluation": evaluation})
 
 
 @st.cache_resource(max_entries=16, show_spinner="Comparing …")
-def _answered(stamp: str, *, _scores: StudyScores) -> Answered:
-    record = _scores.record
+def _answered(stamp: str, metric: str, *, _scores: StudyScores) -> Answered:
+    record = _with_metric(_scores.record, metric)
     notes = [*filter(None, [unfinished(record)]), *sample_notes(record), *notes_of(record)]
     return Answered(*answers(record), over_seeds(record.results, record.study).stands_for, notes)

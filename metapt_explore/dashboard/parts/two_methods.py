@@ -14,6 +14,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.reporting.answer_sections import task_rows
 from metapt_explore.reporting.side_by_side import SideBySide, side_by_side, within
 from metapt_explore.statistics import Comparison, compare, variance_sources
+from metapt_explore.statistics.verdict import metric_name
 from metapt_explore.storage.workspace import Workspace
 
 
@@ -59,9 +60,10 @@ def choose_pair(scores: StudyScores) -> Pair | None:
         st.warning(messages.plain(note))
     margin = float(scores.record.study["evaluation"].get("margin", 0.02))
     try:
-        return Pair(
-            first, second, both, compare(both.results, both.first, both.second, margin=margin, grounds=both.grounds)
+        found = compare(
+            both.results, both.first, both.second, metric=scores.metric, margin=margin, grounds=both.grounds
         )
+        return Pair(first, second, both, found)
     except UserError as error:
         st.info(messages.plain(error))
         return None
@@ -110,24 +112,26 @@ def _of_other_studies(workspace: Workspace, name: str) -> list[tuple[str, str]]:
 def show_tasks(pair: Pair) -> None:
     """The two methods on every task."""
     drawing.show_table(task_rows(pair.comparison), key="tasks", hide_index=True)
+    name = metric_name(pair.comparison.metric)
     st.caption(
-        "Accuracy in percent, differences in points. Tests of single tasks are secondary; *p, Holm* is corrected for "
-        "all of them. Wins, ties and losses are counted over pairs of seeds."
+        f"{name[0].upper()}{name[1:]} in percent, differences in points. Tests of single tasks are secondary; *p, "
+        "Holm* is corrected for all of them. Wins, ties and losses are counted over pairs of seeds."
     )
 
 
 def show_seeds(pair: Pair) -> None:
     """How far seeds lie apart, and which of them."""
-    both = pair.both
+    both, metric = pair.both, pair.comparison.metric
     drawing.draw(
-        plots.paired_means(both.results, [both.second, both.first]),
+        plots.paired_means(both.results, [both.second, both.first], metric=metric),
         "paired",
         "A line is one pair of seeds: its mean over tasks under each method. Where nearly all rise, the "
         "difference is steady; where they cross, seeds matter more than the method.",
     )
     st.markdown("**Where the variance comes from**")
     sources = pd.concat(
-        [variance_sources(both.results, m).assign(method=m) for m in (both.first, both.second)], ignore_index=True
+        [variance_sources(both.results, m, metric).assign(method=m) for m in (both.first, both.second)],
+        ignore_index=True,
     )
     pooled = sources[sources["task"] == "all tasks"]
     if pooled["share"].notna().any():

@@ -32,15 +32,18 @@ def _page(workspace: Workspace, name: str) -> None:
 
 
 def _compare(scores: StudyScores) -> None:
+    above = st.container()
+    scores = study_scores.choose_metric(scores)
     found = scores.answered
-    show_notes(found.notes, scores)
-    if not found.asked:
-        st.info(
-            "No two methods of this study have scores on all tasks with the same seeds yet."
-            if scores.prompts
-            else "This study compares baselines only, and asks no question of its own: choose any two below."
-        )
-    answer = st.container()
+    with above:
+        show_notes(found.notes, scores)
+        if not found.asked:
+            st.info(
+                "No two methods of this study have scores on all tasks with the same seeds yet."
+                if scores.prompts
+                else "This study compares baselines only, and asks no question of its own: choose any two below."
+            )
+        answer = st.container()
     pair = two_methods.choose_pair(scores)
     if pair is not None:
         with answer:
@@ -61,6 +64,8 @@ def _tabs(scores: StudyScores, pair: Pair | None) -> dict[str, Callable[[], None
     tabs["Cost"] = lambda: many_methods.show_cost(scores)
     if not setting_tab.settings_of(scores).empty:
         tabs["Settings"] = lambda: setting_tab.show_settings(scores)
+    if scores.record.published:
+        tabs["Published by others"] = lambda: many_methods.show_published(scores)
     if grid_tab.has_grids(scores):
         tabs["Grids"] = lambda: grid_tab.show_grids(scores)
     if scores.answered.asked:

@@ -68,7 +68,7 @@ def _checked(workspace: Workspace, name: str) -> StudyScores | None:
 
 def _scores(workspace: Workspace, scores: StudyScores, rankings: list[Artifact]) -> None:
     config = shared.study_config(workspace, scores.name)
-    show_leader(scores)
+    scores = _leader(scores)
     if config.evaluation.scored_on != "test":
         st.info(NOT_ON_TEST)
     for sentence in config.reading_sentences:
@@ -116,8 +116,17 @@ def _grid(workspace: Workspace, name: str, config: StudyConfig) -> None:
     st.fragment(body, run_every=shared.POLL if active else None, key="grid_box")()
 
 
+def _leader(scores: StudyScores) -> StudyScores:
+    """The answer, above the choice of the score that it is of."""
+    answer = st.container()
+    scores = study_scores.choose_metric(scores)
+    with answer:
+        show_leader(scores)
+    return scores
+
+
 def _record(scores: StudyScores) -> None:
-    show_leader(scores)
+    scores = _leader(scores)
     if scores.rows != "test":
         st.info(NOT_ON_TEST)
     show_tabs("scores", score_tabs(scores, choice_sentence(scores.record.study)))
