@@ -46,6 +46,7 @@ class RepoKind:
 
 MODEL = RepoKind("model", "model", "config.json", "Or give a model's folder.")
 ENCODER = RepoKind("encoder", "model", "config.json", "Or give an encoder's folder.")
+STATIC = RepoKind("static model", "model", "config.json", "Or give the folder of a model2vec model.")
 CLASSIFIER = RepoKind("classifier", "model", "config.json", "Or give a classifier's folder.")
 DATA_SET = RepoKind("data set", "dataset", None, "Or use `file:` with a local file.")
 ADAPTER = RepoKind("PEFT adapter", "model", "adapter_config.json", "Or give the adapter's folder.")
@@ -197,8 +198,8 @@ def unavailable(
     close = get_close_matches(name, [*set_up, *cached], n=1, cutoff=0.6)
     hint = f" Did you mean '{close[0]}'?" if close else ""
     available = f"Available here: {'; '.join(listed)}." if listed else f"No {kind.title} is available here by name yet."
-    # No adapter is a starter.
-    setup = " `metapt setup` brings the starters." if not set_up and kind is not ADAPTER else ""
+    # No adapter and no table of vectors is a starter.
+    setup = " `metapt setup` brings the starters." if not set_up and kind not in (ADAPTER, STATIC) else ""
     return UserError(f"Cannot load the {kind.title} '{name}': {why}.{hint} {available}{setup} {kind.alternative}")
 
 

@@ -133,8 +133,8 @@ def draw(
         if sum(len(demonstrations[row]) for row in shown) <= room:
             return [row for row in shuffled if row in shown]
     raise UserError(
-        f"{inputs.where}: one example of each class is longer than max_prompt_tokens ({room}) of the baseline "
-        "`in_context`; raise it, or lower model.max_text_tokens."
+        f"{inputs.where}: one example of each class is longer than max_prompt_tokens ({room}) of the baseline; "
+        "raise it, or lower model.max_text_tokens."
     )
 
 
@@ -157,8 +157,8 @@ def check_fits(backbone: Backbone, pattern: PatternVerbalizer, tokens: int, *, w
     if limits and tokens + longest > min(limits):
         raise UserError(
             f"{where}: examples of {tokens} tokens and texts of {longest} are more than "
-            f"'{backbone.config.name}' holds ({min(limits)}); set max_prompt_tokens of the baseline `in_context` to at "
-            f"most {min(limits) - longest}."
+            f"'{backbone.config.name}' holds ({min(limits)}); set max_prompt_tokens of the baseline to at most "
+            f"{min(limits) - longest}."
         )
 
 

@@ -63,6 +63,7 @@ def _from_text(inputs: BaselineInputs, backbone: Backbone) -> dict[str, Any]:
         "prompt_tuning_init": "TEXT",
         "prompt_tuning_init_text": text,
         "tokenizer_name_or_path": str(model_folder(model.name, model.revision)),
+        "tokenizer_kwargs": {"local_files_only": True},
     }
 
 

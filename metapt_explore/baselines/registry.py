@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from metapt_explore.config import BaselineConfig, Family, StudyConfig
+from metapt_explore.config.baselines import StaticEmbeddingsBaseline
 from metapt_explore.config.families import FAMILIES
 from metapt_explore.errors import UserError
 
@@ -69,17 +70,18 @@ def check_files(study: StudyConfig) -> None:
     Raises:
         UserError: Naming the baseline, and what is wrong with the files or why the hub does not give them.
     """
+    from metapt_explore.baselines.sentence_pairs import check_classifier_files
+    from metapt_explore.baselines.static_embeddings import static_folder
     from metapt_explore.clusters.embed import check_encoder_files
 
     for baseline in study.baselines:
         encoder = baseline.encoder_in(study.encoder)
-        if encoder is not study.encoder and baseline.runs in ("encoder", "classifier"):
-            try:
-                if baseline.runs == "encoder":
-                    check_encoder_files(encoder)
-                else:
-                    from metapt_explore.baselines.sentence_pairs import check_classifier_files
-
-                    check_classifier_files(encoder, kind=baseline.kind)
-            except UserError as error:
-                raise UserError(f"baseline '{baseline.name}': {error}") from None
+        try:
+            if isinstance(baseline, StaticEmbeddingsBaseline):
+                static_folder(baseline.model)
+            elif encoder is not study.encoder and baseline.runs == "encoder":
+                check_encoder_files(encoder)
+            elif encoder is not study.encoder and baseline.runs == "classifier":
+                check_classifier_files(encoder, kind=baseline.kind)
+        except UserError as error:
+            raise UserError(f"baseline '{baseline.name}': {error}") from None

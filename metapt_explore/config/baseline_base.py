@@ -29,6 +29,7 @@ class BaselineConfig(Kind):
         needs_left_to_right: Whether the language model must read from left to right.
         needs_package: What `pip install` needs, and the extra of this package that holds it.
         of_inputs: Settings that say where files lie; a stage's id holds the hash of those files instead.
+        combines: Whether it combines other rows of the comparison, whose scores it needs.
         backward: Work of a trained row, forward and backward, against a row forward; 0 where nothing is trained.
 
     Example:
@@ -43,6 +44,7 @@ class BaselineConfig(Kind):
     needs_left_to_right: ClassVar[bool] = False
     needs_package: ClassVar[tuple[str, str] | None] = None
     of_inputs: ClassVar[tuple[str, ...]] = ()
+    combines: ClassVar[bool] = False
     backward: ClassVar[float] = 0.0
 
     if TYPE_CHECKING:
@@ -65,7 +67,7 @@ class BaselineConfig(Kind):
             return {"name": given, "kind": given}
         return given
 
-    @field_validator("learning_rates", "c_values", check_fields=False)
+    @field_validator("learning_rates", "c_values", "k_values", "shrinkages", check_fields=False)
     @classmethod
     def _no_repeats(cls, values: list[float]) -> list[float]:
         if len(set(values)) != len(values):

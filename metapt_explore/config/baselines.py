@@ -11,7 +11,16 @@ from metapt_explore.config.encoder_baselines import (
     LinearProbeBaseline,
     MajorityBaseline,
     SetFitBaseline,
+    SetFitPackageBaseline,
+    StaticEmbeddingsBaseline,
     TfidfBaseline,
+)
+from metapt_explore.config.ensembles import (
+    AverageBaseline,
+    ChooseBaseline,
+    EnsembleBaseline,
+    StackBaseline,
+    check_ensembles,
 )
 from metapt_explore.config.kinds import one_of
 from metapt_explore.config.model_baselines import (
@@ -29,6 +38,7 @@ from metapt_explore.config.peft_baselines import (
     PromptTuningBaseline,
     PTuningBaseline,
 )
+from metapt_explore.errors import UserError
 
 __all__ = [
     "PEFT",
@@ -36,6 +46,7 @@ __all__ = [
     "BaselineConfig",
     "ClassifierBaseline",
     "CptBaseline",
+    "EnsembleBaseline",
     "FullBaseline",
     "Ia3Baseline",
     "InContextBaseline",
@@ -49,13 +60,19 @@ __all__ = [
     "PromptTuningBaseline",
     "RerankerBaseline",
     "SetFitBaseline",
+    "SetFitPackageBaseline",
+    "StaticEmbeddingsBaseline",
     "TfidfBaseline",
     "ZeroShotBaseline",
     "check_calibration",
     "check_names",
+    "check_study_baselines",
+    "refuse_baseline",
 ]
 
 if TYPE_CHECKING:
+    from metapt_explore.config.study import StudyConfig
+
     AnyBaseline = BaselineConfig
 else:
     AnyBaseline = one_of(
@@ -65,7 +82,9 @@ else:
         InContextBaseline,
         TfidfBaseline,
         LinearProbeBaseline,
+        StaticEmbeddingsBaseline,
         SetFitBaseline,
+        SetFitPackageBaseline,
         LoraBaseline,
         FullBaseline,
         Ia3Baseline,
@@ -76,7 +95,21 @@ else:
         InstructionSearchBaseline,
         NliBaseline,
         RerankerBaseline,
+        ChooseBaseline,
+        AverageBaseline,
+        StackBaseline,
     )
+
+
+def check_study_baselines(study: StudyConfig) -> None:
+    """Refuses baselines that do not fit one another or the study.
+
+    Raises:
+        ValueError: Naming the baseline.
+    """
+    check_names(study.baselines, [method.name for method in study.methods])
+    check_calibration(study.baselines, study.verbalizer.decode)
+    check_ensembles(study)
 
 
 def check_names(baselines: Sequence[BaselineConfig], methods: Sequence[str]) -> None:
@@ -104,3 +137,20 @@ def check_calibration(baselines: Sequence[BaselineConfig], decode: str) -> None:
             raise ValueError(
                 f"baseline '{baseline.name}': `verbalizer.decode: whole_vocabulary` goes without `calibration`"
             )
+
+
+def refuse_baseline(baselines: Sequence[BaselineConfig], name: str) -> None:
+    """Refuses the name of a baseline where a method is wanted, which has a prompt.
+
+    Raises:
+        UserError: Where it is one; of an ensemble it names what that combines.
+    """
+    for baseline in baselines:
+        if baseline.name != name:
+            continue
+        if isinstance(baseline, EnsembleBaseline):
+            raise UserError(
+                f"'{name}' combines {', '.join(repr(reader) for reader in baseline.of)} and has no prompt of its own: "
+                "take one of these."
+            )
+        raise UserError(f"'{name}' is a baseline: it has no prompt, and nothing was pre-trained for it.")

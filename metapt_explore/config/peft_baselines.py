@@ -62,7 +62,7 @@ class Ia3Baseline(PeftBaseline):
     kind: Literal["ia3"]
     scaled_layers: Layers = Field(None, description=f"whose output is scaled, or input: {LAYERS}")
     feedforward_layers: Layers = Field(None, description="those of `scaled_layers` whose input is scaled instead")
-    learning_rates: Rates = Field([3e-3, 1e-2, 3e-2, 1e-1], description=RATES)
+    learning_rates: Rates = Field([1e-3, 3e-3, 1e-2, 3e-2], description=RATES)
 
 
 class PromptTuningBaseline(PeftBaseline):

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from metapt_explore.config.auxiliary_tasks import AuxiliaryTasksConfig
-from metapt_explore.config.baselines import AnyBaseline, BaselineConfig, check_calibration, check_names
+from metapt_explore.config.baselines import AnyBaseline, BaselineConfig, check_study_baselines, refuse_baseline
 from metapt_explore.config.clustering import AnyClustering, ClusteringConfig, TextsConfig
 from metapt_explore.config.embeddings import AnyEmbeddings, EncoderEmbeddings
 from metapt_explore.config.evaluation import AgreementConfig, EvaluationConfig
@@ -22,7 +22,7 @@ from metapt_explore.config.pretraining import GRADIENT_LR, InnerOptimiser, Pretr
 from metapt_explore.config.support import sized, with_support
 from metapt_explore.config.sweep import expand_sweeps
 from metapt_explore.config.task import UNNAMED, Strict, check_pairs, in_data_folder
-from metapt_explore.errors import UserError, did_you_mean
+from metapt_explore.errors import did_you_mean
 
 #: Lists that a study may leave out.
 LISTS = ("clusterings", "methods", "baselines")
@@ -84,8 +84,7 @@ class StudyConfig(Strict):
 
     @model_validator(mode="after")
     def _baselines_fit(self) -> StudyConfig:
-        check_names(self.baselines, [method.name for method in self.methods])
-        check_calibration(self.baselines, self.verbalizer.decode)
+        check_study_baselines(self)
         if self.baselines and self.evaluation.scored_on != "test":
             raise ValueError("`evaluation.scored_on: other_seeds` goes without `baselines`: they are scored on test")
         return self
@@ -310,8 +309,7 @@ class StudyConfig(Strict):
 
     def method(self, name: str) -> MethodConfig:
         """Returns the method of that name, or says which exist."""
-        if name in [baseline.name for baseline in self.baselines]:
-            raise UserError(f"'{name}' is a baseline: it has no prompt, and nothing was pre-trained for it.")
+        refuse_baseline(self.baselines, name)
         return by_name(self.methods, name, "method")
 
     def baseline(self, name: str) -> BaselineConfig:

@@ -9,6 +9,7 @@ from metapt_explore.config.baselines import (
     InContextBaseline,
     InstructionSearchBaseline,
     SetFitBaseline,
+    SetFitPackageBaseline,
 )
 
 #: Test rows of a task that has no limit, as long as its split is not made.
@@ -50,8 +51,12 @@ def baseline_tokens(
         return (2 * shots * seeds + test) * text_tokens
     if isinstance(baseline, SetFitBaseline):
         rates = len(baseline.learning_rates)
-        trained = rates * 2 * 2 * baseline.pairs_per_text * shots
+        trained = rates * 2 * baseline.pairs(evaluation.shots, len(task.labels))
         scored = rates * baseline.checkpoints * 2 * shots
+    elif isinstance(baseline, SetFitPackageBaseline):
+        rates = len(baseline.learning_rates)
+        trained = rates * 2 * baseline.pairs(evaluation.shots, len(task.labels))
+        scored = rates * 2 * shots
     else:
         schedule = evaluation.of_baseline(options)
         running = schedule.rates_running

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: What the columns of class scores begin with; then the number of the class.
 SCORE = "score_"
+#: The table of what was said of dev rows.
+DEV_PREDICTIONS = "dev_predictions"
 #: `predicted`, where the best word belongs to no class.
 NO_CLASS = -1
 

@@ -20,7 +20,7 @@ def model_folder(name: str, revision: str | None = None, kind: hub.RepoKind = hu
     Args:
         name: A starter model, a folder, or a hub name such as ``google/t5-v1_1-base``.
         revision: Commit or tag of a hub model.
-        kind: What to call it in messages: `hub.MODEL`, `hub.ENCODER` or `hub.CLASSIFIER`.
+        kind: What to call it in messages, such as `hub.MODEL`, `hub.ENCODER` or `hub.CLASSIFIER`.
 
     Raises:
         UserError: Where the starter is not set up, the folder holds no model, or the hub has no such model or cannot
@@ -50,9 +50,7 @@ def model_folder(name: str, revision: str | None = None, kind: hub.RepoKind = hu
 
 def _set_up(kind: hub.RepoKind) -> list[str]:
     """Starter models that are on this machine; every encoder is also a model, but not the other way round."""
-    if kind is hub.CLASSIFIER:
-        return []
-    names = STARTER_ENCODERS if kind is hub.ENCODER else STARTER_MODELS
+    names = {hub.ENCODER: STARTER_ENCODERS, hub.MODEL: tuple(STARTER_MODELS)}.get(kind, ())
     return [name for name in names if has_starter(name)]
 
 

@@ -61,6 +61,8 @@ def add_fairness(document: Document, record: Record) -> None:
             "pass. Times are those of the machine below, with whatever else it did meanwhile."
         )
         document.add(Table(tables.budget_table(record.budgets), text))
+        if made := [f"{budget['method']}: {budget['made_by']}" for budget in record.budgets if budget.get("made_by")]:
+            document.add(Paragraph(f"Made by a package, or by a model of their own: {'; '.join(made)}."))
 
 
 def grid_table(edges: Sequence[GridEdge]) -> pd.DataFrame:
@@ -220,7 +222,8 @@ def add_limits(document: Document, record: Record) -> None:
         f"One language model ({model}), one set of pre-training texts, one template and one set of words a task: "
         "nothing is said about others.",
         "No published number is claimed as reproduced: MetaPT's tables and hyper-parameters were not available to us.",
-        "All units share their test rows: the error of a test set of this size is in each of them and in no interval."
+        "All units share their test rows: the error of a test set of this size is in each of them and in no interval"
+        + (" but the one over both, under *Errors*." if len(record.predictions) else ".")
         if scored_rows(record) == "test rows"
         else "Scored rows are few and those of two data seeds overlap: their error is in no interval.",
     ]

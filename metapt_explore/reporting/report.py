@@ -20,10 +20,12 @@ from metapt_explore.reporting.background_sections import (
 )
 from metapt_explore.reporting.document import Document, Paragraph, quoted
 from metapt_explore.reporting.efficiency_section import add_efficiency
+from metapt_explore.reporting.error_section import add_errors
 from metapt_explore.reporting.notes import grounds_of, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.paper_numbers import add_paper_numbers
 from metapt_explore.reporting.questions import StudyQuestion, questions_of
+from metapt_explore.reporting.readers_section import add_readers
 from metapt_explore.reporting.score_sections import add_scores, add_starts, add_steadiness
 from metapt_explore.reporting.screen_section import add_screenings
 from metapt_explore.results.record import Record
@@ -57,9 +59,11 @@ def make_report(record: Record, missing: Sequence[Mapping[str, str]] = ()) -> Do
     add_scores(document, record, methods)
     add_paper_numbers(document, record)
     add_tests(document, asked, comparisons, margin=margin)
+    add_readers(document, record)
     add_steadiness(document, record, methods, comparisons=comparisons)
     add_starts(document, record, methods, asked=asked)
     add_efficiency(document, record, methods)
+    add_errors(document, record, asked, comparisons)
     add_fairness(document, record)
     add_clusters(document, record)
     add_agreement(document, record)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypedDict
 
 from metapt_explore.config import BaselineConfig, MethodConfig, PTMethod, StudyConfig
@@ -11,6 +13,9 @@ from metapt_explore.results.tables import tuned_by
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
+
+#: What a baseline may run beside the study's own models, as its summary begins.
+OWN_MODELS = ("sentence encoder", "sequence classifier", "static embeddings")
 
 
 class Budget(TypedDict, total=False):
@@ -45,6 +50,7 @@ class Budget(TypedDict, total=False):
         seconds: Of tuning and scoring, mean of a score.
         pretraining_seconds: Mean.
         peak_mib: The highest; None where it was not measured.
+        made_by: Package with its version, and model of its own, of a baseline that has one.
     """
 
     method: str
@@ -73,6 +79,7 @@ class Budget(TypedDict, total=False):
     shots: int
     trained_parameters: int
     seconds: float
+    made_by: str
     pretraining_seconds: float
     peak_mib: float | None
 
@@ -183,7 +190,7 @@ def _baseline_budget(
     peaks = [stage["peak_mib"] for stage in stages if stage.get("peak_mib") is not None]
     inits = sorted({stage["config"]["init_seed"] for stage in stages if "init_seed" in stage["config"]})
     rates = sorted({rate for stage in stages for rate in stage["config"].get("learning_rates") or ()})
-    return {
+    budget: Budget = {
         "method": baseline.name,
         "kind": baseline.kind,
         "pretraining_row_passes": 0.0,
@@ -202,6 +209,24 @@ def _baseline_budget(
         "pretraining_seconds": 0.0,
         "peak_mib": max(peaks) if peaks else None,
     }
+    if by := made_by(summaries[0]):
+        budget["made_by"] = by
+    return budget
+
+
+def made_by(summary: Mapping[str, Any]) -> str:
+    """Package with its version, and model of its own, that a baseline's score was made by; empty without either.
+
+    Example:
+        >>> made_by({"runs": "sentence encoder /models/mpnet", "package": "setfit 1.2.0"})
+        'setfit 1.2.0, sentence encoder mpnet'
+    """
+    runs = str(summary.get("runs", ""))
+    kind = next((kind for kind in OWN_MODELS if runs.startswith(f"{kind} ")), "")
+    name = runs.removeprefix(f"{kind} ")
+    # Where a folder lies is nobody's business.
+    own = f"{kind} {Path(name).name if Path(name).is_absolute() else name}" if kind else ""
+    return ", ".join(filter(None, [summary.get("package"), own]))
 
 
 def _forward(summaries: list[dict[str, Any]], cells: int) -> float | None:

@@ -33,7 +33,7 @@ def lineage(
     Args:
         workspace: Where the study was run.
         study: Its name.
-        method: One of its methods.
+        method: One of its methods, or an ensemble of them.
         task: One of its downstream tasks.
         data_seed: Data seed of the score.
         init_seed: Initialisation seed of the score.
@@ -49,10 +49,12 @@ def lineage(
         >>> found.texts().query("drawn > 0")  # doctest: +SKIP
     """
     config = workspace.study_config(study)
-    config.method(method)
+    ensemble = any(baseline.name == method and baseline.combines for baseline in config.baselines)
+    if not ensemble:
+        config.method(method)
     if shots == config.evaluation.shots:
         shots = None
-    kind = listed_at("fewshot", shots)
+    kind = listed_at("baseline" if ensemble else "fewshot", shots)
     entries = [e for e in workspace.index(study) if e["kind"] == kind and e.get("shots") == shots]
     scores = [entry for entry in entries if entry["method"] == method]
     if not scores:
@@ -61,8 +63,9 @@ def lineage(
         raise UserError(f"'{method}' has no score on '{task}' yet. {did_you_mean(task, {e['task'] for e in scores})}")
     scores = [entry for entry in scores if entry["task"] == task]
     where = f"'{method}' has no score on '{task}'"
-    _demand(init_seed, [entry["init_seed"] for entry in scores], where, what="initialisation seed")
-    entry = next(entry for entry in scores if entry["init_seed"] == init_seed)
+    if all("init_seed" in entry for entry in scores):  # an ensemble may have readers without initialisation only
+        _demand(init_seed, [entry["init_seed"] for entry in scores], where, what="initialisation seed")
+    entry = next(entry for entry in scores if entry.get("init_seed", init_seed) == init_seed)
     root = workspace.artifact(entry["id"])
     asked = root.stage.get("config", {}).get("data_seeds") or config.evaluation.data_seeds_of(init_seed)
     _demand(data_seed, asked, f"{where} and initialisation seed {init_seed}", what="data seed")

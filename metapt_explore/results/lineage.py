@@ -16,6 +16,7 @@ import pandas as pd
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.samples import other_seeds_rows
 from metapt_explore.results.begins import begins_of, format_begins
+from metapt_explore.results.readers import format_readers
 from metapt_explore.stages.task_patterns import read_formats
 from metapt_explore.stages.topics import recorded_topics, topic_rows
 from metapt_explore.storage.artifact import Artifact
@@ -141,6 +142,11 @@ class Lineage:
         Raises:
             UserError: Where an artifact that is needed is not in the workspace any more.
         """
+        if len(self._prompts) > 1:
+            raise UserError(
+                f"'{self.method}' combines several prompts, each with texts of its own: ask for those of one of its "
+                "readers."
+            )
         prompt = self._prompt
         for node in (self.root, prompt):
             # What is gone does not say what it was made from.
@@ -188,7 +194,14 @@ class Lineage:
 
     @property
     def _prompt(self) -> Node | None:
-        return self.nodes.get(self.root.parents.get("prompt", ""))
+        found = self._prompts
+        return found[0] if len(found) == 1 else None
+
+    @property
+    def _prompts(self) -> list[Node]:
+        """The prompts that were scored: one, or those of an ensemble's readers."""
+        known = dict.fromkeys(node.parents["prompt"] for node in self.nodes.values() if "prompt" in node.parents)
+        return [self.nodes[identifier] for identifier in known if identifier in self.nodes]
 
     @property
     def _clusterings(self) -> list[Node]:
@@ -237,6 +250,8 @@ class Lineage:
         if self.score is None:
             return f"no score yet ({self.root.status})"
         score = self.score
+        if readers := format_readers(score):
+            return f"accuracy {100 * score['accuracy']:.1f} %, {readers}"
         sentence = f"accuracy {100 * score['accuracy']:.1f} % (start {100 * score['start_accuracy']:.1f} %), "
         if begins := format_begins(begins_of(score)):
             sentence += f"{begins}, "

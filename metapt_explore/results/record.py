@@ -17,6 +17,7 @@ import pandas as pd
 import yaml
 
 from metapt_explore.config import StudyConfig, readable_yaml, to_yaml
+from metapt_explore.config.ensembles import is_seeded
 from metapt_explore.config.paper_numbers import FILE as PAPER_NUMBERS
 from metapt_explore.config.paper_numbers import read_paper_numbers
 from metapt_explore.config.reading import parse_yaml, read_yaml
@@ -241,7 +242,7 @@ def asked_cells(config: StudyConfig) -> int:
     """Scores that a study asks for; a baseline without initialisation has one for each data seed."""
     evaluation = config.evaluation
     units = len(config.methods) * len(evaluation.pairs)
-    units += sum(len(evaluation.pairs if b.seeded else evaluation.data_seeds) for b in config.baselines)
+    units += sum(len(evaluation.pairs if is_seeded(config, b) else evaluation.data_seeds) for b in config.baselines)
     return units * len(evaluation.tasks)
 
 

@@ -12,8 +12,10 @@ import pandas as pd
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.samples import mean_share, sample_facts, sample_sentences
 from metapt_explore.results.begins import BEGINS
+from metapt_explore.results.readers import readers_of
 from metapt_explore.results.study_order import study_order
 from metapt_explore.stages.base import listed_at
+from metapt_explore.stages.ensemble import READERS, share_of
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.integrity import damaged
 from metapt_explore.storage.stage_file import StageRecord
@@ -64,9 +66,8 @@ def _results(workspace: Workspace, study: str, entries: list[IndexEntry]) -> pd.
         artifact = workspace.artifact(entry["id"])
         if not artifact.finished:
             continue
-        frame, stage = artifact.table("results"), artifact.stage
-        prompt = _stage_behind(workspace, artifact, "prompt")
-        seconds = stage["seconds"] + tuned_by(workspace, artifact).get("seconds", 0.0)
+        frame = artifact.table("results")
+        seconds, pretraining = _seconds(workspace, artifact)
         frames.append(frame)
         heads.append(
             {
@@ -75,13 +76,13 @@ def _results(workspace: Workspace, study: str, entries: list[IndexEntry]) -> pd.
                 "task": entry["task"],
                 "init_seed": entry.get("init_seed", pd.NA),
                 "seconds": round(seconds / len(frame), 2),
-                "pretraining_seconds": round(prompt.get("seconds", 0.0), 2),
+                "pretraining_seconds": round(pretraining, 2),
                 "artifact": entry["id"],
             }
         )
     table = _stacked(frames, heads)
-    # Label words and starts per data seed, if they are chosen. Older scores lack some columns.
-    return table.reindex(columns=[*COLUMNS, *(name for name in ("words", BEGINS, "c") if name in table)])
+    # Label words, starts and readers per data seed, if they are chosen. Older scores lack some columns.
+    return table.reindex(columns=[*COLUMNS, *(name for name in ("words", BEGINS, READERS, "c") if name in table)])
 
 
 def _stacked(frames: list[pd.DataFrame], heads: list[dict[str, Any]]) -> pd.DataFrame:
@@ -97,6 +98,19 @@ def _stacked(frames: list[pd.DataFrame], heads: list[dict[str, Any]]) -> pd.Data
     if head_of_row["init_seed"].isna().any():
         head_of_row["init_seed"] = head_of_row["init_seed"].astype("Int64")
     return table.assign(**{str(column): head_of_row[column] for column in head_of_row})
+
+
+def _seconds(workspace: Workspace, artifact: Artifact) -> tuple[float, float]:
+    """Of tuning and scoring, and of the pre-training behind it; of an ensemble those of what it combines."""
+    seconds = artifact.stage["seconds"] + tuned_by(workspace, artifact).get("seconds", 0.0)
+    prompts = {}
+    for score in [artifact, *(readers := readers_of(workspace, artifact))]:
+        prompt = _stage_behind(workspace, score, "prompt")
+        prompts[score.stage["parents"].get("prompt")] = prompt.get("seconds", 0.0)
+    for reader in readers:
+        spent = reader.stage["seconds"] + tuned_by(workspace, reader).get("seconds", 0.0)
+        seconds += spent * share_of(reader, artifact.stage["config"]["data_seeds"])
+    return seconds, sum(prompts.values())
 
 
 def tuned_by(workspace: Workspace, artifact: Artifact) -> StageRecord:

@@ -6,14 +6,16 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
 from metapt_explore import hub
 from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
-from metapt_explore.config.baselines import ClassifierBaseline, SetFitBaseline
+from metapt_explore.config.baselines import ClassifierBaseline, SetFitBaseline, StaticEmbeddingsBaseline
 from metapt_explore.config.classifier_baselines import class_sentences
+from metapt_explore.config.embeddings import timed_encoder
+from metapt_explore.config.ensembles import is_seeded
 from metapt_explore.config.label_values import words_key
 from metapt_explore.config.task_terms import study_of
 from metapt_explore.cost.baselines import ENCODER_TOKENS, baseline_tokens
@@ -53,6 +55,8 @@ class Baseline(Stage):
     part = "scores"
     is_score = True
     units = 100
+    #: Whether it is of the baselines that combine other rows, or of the others.
+    combines: ClassVar[bool] = False
 
     baseline: BaselineConfig
     task: TaskConfig
@@ -63,9 +67,9 @@ class Baseline(Stage):
     def asked(cls, pipeline: Pipeline, init_seeds: Collection[int]) -> Iterator[Baseline]:
         """Every baseline on every task at every number of examples; those without initialisation once."""
         for shots in each_shots(pipeline):
-            for baseline in pipeline.config.baselines:
+            for baseline in [each for each in pipeline.config.baselines if each.combines == cls.combines]:
                 for task in tasks_at(pipeline, shots):
-                    for init_seed in init_seeds if baseline.seeded else (None,):
+                    for init_seed in init_seeds if is_seeded(pipeline.config, baseline) else (None,):
                         yield cls(pipeline, baseline, task, init_seed, shots)
 
     @property
@@ -128,6 +132,8 @@ class Baseline(Stage):
     @property
     def _runs(self) -> str:
         """What runs, as its summary says it; a model of the baseline's own by its name."""
+        if isinstance(self.baseline, StaticEmbeddingsBaseline):
+            return f"static embeddings {self.baseline.model}"
         own = self.study.encoder.name if self.baseline.runs in ("model", None) else self.at_shots.encoder.name
         return RUNS[self.baseline.runs] + (f" {own}" if own != self.study.encoder.name else "")
 
@@ -172,16 +178,18 @@ class Baseline(Stage):
 
     def inputs(self) -> dict[str, Any]:
         """The model that it runs."""
-        if self.baseline.runs in ("model", None):
-            return super().inputs()
         from metapt_explore.models.device import resolve_dtype
         from metapt_explore.models.folder import content_hash, model_folder
 
+        if isinstance(self.baseline, StaticEmbeddingsBaseline):
+            return {"static_model": content_hash(model_folder(self.baseline.model, kind=hub.STATIC))}
+        if self.baseline.runs in ("model", None):
+            return super().inputs()
         encoder, device = self.at_shots.encoder, self.pipeline.model.device
         kind = hub.CLASSIFIER if self.baseline.runs == "classifier" else hub.ENCODER
         folder = model_folder(encoder.name, encoder.revision, kind)
         inputs = {kind.title: content_hash(folder), "device": device.split(":")[0]}
-        if isinstance(self.baseline, SetFitBaseline):
+        if isinstance(self.baseline, SetFitBaseline):  # its package trains in the number format of the files
             inputs["training_dtype"] = str(resolve_dtype("auto", device)).removeprefix("torch.")
         return inputs
 
@@ -208,12 +216,13 @@ class Baseline(Stage):
             self.advance(done)
 
         checkpoint = OutcomeCheckpoint(out)
+        of_inputs = {key: getattr(self.baseline, key) for key in self.baseline.of_inputs}
         train, dev = ({seed: part(name, seed) for seed in self._data_seeds} for name in ("train", "dev"))
         test = part("test")
         baseline_inputs = BaselineInputs(
             self.at_shots,
             self.task,
-            self._options,
+            self._options | of_inputs,
             self.init_seed,
             train,
             dev,
@@ -258,7 +267,7 @@ class Baseline(Stage):
         # A baseline's rows go through the whole model, trained ones backward as well.
         if by_model:
             return reckoning.whole_texts(tokens / reckoning.text_tokens)
-        return Work(embedded=round(tokens * encoder_factor(self.baseline, self.study.encoder)))
+        return Work(embedded=round(tokens * encoder_factor(self.baseline, timed_encoder(self.study))))
 
 
 def write_outcome(

@@ -12,6 +12,7 @@ from metapt_explore.stages.base import PARTS, Part, Pipeline, Stage
 from metapt_explore.stages.baseline import Baseline
 from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.embeddings import Embeddings
+from metapt_explore.stages.ensemble import Ensemble
 from metapt_explore.stages.fewshot import FewShot, Tuning
 from metapt_explore.stages.fewshot_probe import FewShotProbe
 from metapt_explore.stages.format_rows import FormatRows, SourceTexts
@@ -49,6 +50,7 @@ STAGES: tuple[type[Stage], ...] = (
     FewShot,
     FewShotProbe,
     Baseline,
+    Ensemble,
     Stability,
     Memberships,
     Agreement,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from metapt_explore.config import StudyConfig, parse, to_yaml
+from metapt_explore.config.ensembles import with_readers_of
 from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.study.extend import free_name
@@ -80,7 +81,7 @@ def depends_on(study: StudyConfig, part: Part, name: str) -> Changed:
     """
     _position(study, part, name)
     if part != "clusterings":
-        return Changed(methods=frozenset([name]))
+        return Changed(methods=frozenset(with_readers_of(study, {name})))
     groups = {name}
     for clustering in study.clusterings:  # those that it is made from are listed before it
         if clustering.source in groups:
@@ -90,7 +91,7 @@ def depends_on(study: StudyConfig, part: Part, name: str) -> Changed:
         topics = method.topic_tasks
         if groups & {*method.clusterings, *(topics.clusterings if topics else [])}:
             methods.add(method.name)
-    return Changed(frozenset(groups), frozenset(methods))
+    return Changed(frozenset(groups), frozenset(with_readers_of(study, methods)))
 
 
 def without(study: StudyConfig, part: Part, name: str) -> StudyConfig:

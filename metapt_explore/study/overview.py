@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from metapt_explore.config import EvaluationConfig, StudyConfig
+from metapt_explore.config.ensembles import is_seeded
 from metapt_explore.results.tables import OTHER_SHOTS
 from metapt_explore.stages.registry import STAGES
 from metapt_explore.stages.steps import Listed, Step
@@ -53,7 +54,7 @@ def asked_of(config: StudyConfig) -> dict[str, int]:
     """
     seeds = len(config.evaluation.init_seeds)
     of = {method.name: seeds for method in config.methods}
-    of |= {baseline.name: seeds if baseline.seeded else 1 for baseline in config.baselines}
+    of |= {baseline.name: seeds if is_seeded(config, baseline) else 1 for baseline in config.baselines}
     more = config.evaluation.more_shots
     return of | {_at_shots(name, shots): count for shots in more for name, count in of.items()}
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 import pandas as pd
 
 from metapt_explore.config import MethodConfig, StudyConfig
+from metapt_explore.config.ensembles import is_seeded
 from metapt_explore.cost.count import Cost, Reckoning
 from metapt_explore.errors import UserError
 from metapt_explore.results.clustering_quality import clustering_quality
@@ -23,6 +24,7 @@ from metapt_explore.stages.auxiliary_tasks import Tasks, task_names
 from metapt_explore.stages.baseline import Baseline
 from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.embeddings import Embeddings
+from metapt_explore.stages.ensemble import Ensemble
 from metapt_explore.stages.fewshot import FewShot
 from metapt_explore.stages.fewshot_probe import FewShotProbe
 from metapt_explore.stages.hidden_states import HiddenStates
@@ -60,7 +62,7 @@ class Study(RequestedParts):
         return self.make(Texts(self))
 
     def embeddings(self) -> Artifact:
-        """Sentence embeddings of the texts."""
+        """Vectors of the texts, of the make that `embeddings` names."""
         return self.make(Embeddings(self))
 
     def labels(self) -> Artifact | None:
@@ -121,8 +123,9 @@ class Study(RequestedParts):
             shots: One of `evaluation.more_shots`, where that is asked for.
         """
         chosen = self.config.baseline(name)
-        seed = self.seed(init_seed) if chosen.seeded else None
-        return self.make(Baseline(self, chosen, self.task(task), seed, shots))
+        seed = self.seed(init_seed) if is_seeded(self.config, chosen) else None
+        stage = Ensemble if chosen.combines else Baseline
+        return self.make(stage(self, chosen, self.task(task), seed, shots))
 
     def predictions(self, task: str, shots: int | None = None) -> pd.DataFrame:
         """Every decision of the finished methods and baselines on a task (`results/predictions.py`).

@@ -10,7 +10,7 @@ import pytest
 from looking import metrics, said
 from streamlit.testing.v1 import AppTest
 
-from metapt_explore.config import SourceConfig, StudyConfig
+from metapt_explore.config import BaselineConfig, SourceConfig, StudyConfig
 from metapt_explore.dashboard.parts.new_labels import labels_of
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
@@ -110,7 +110,9 @@ def test_groupings_baselines_and_examples_are_chosen(
     assert "Choose how texts are grouped" in said(at, "warning") and not asked
     at.multiselect(key="new_algorithms_domain").set_value(["hdbscan", "known_groups", "lda"]).run()
     at.number_input(key="new_clusters").set_value(5)
-    at.multiselect(key="new_baselines").set_value(["tfidf", "setfit"])
+    offered = at.multiselect(key="new_baselines")
+    assert offered.options == [kind.title for kind in BaselineConfig.kinds.values() if not kind.combines]
+    offered.set_value(["tfidf", "setfit", "setfit_package", "static_embeddings"])
     assert "32" not in at.multiselect(key="new_more_shots").options, "no class has so many texts"
     at.checkbox(key="new_own_task").uncheck().run()
     at.multiselect(key="new_more_shots").set_value([64, 1]).run()
@@ -130,7 +132,8 @@ def test_groupings_baselines_and_examples_are_chosen(
     }  # fmt: skip
     probed = [m.name for m in study.methods if study.reading_of(m).has_probe]
     assert probed == ["PT and probe", "PPT and probe", "MetaPT hdbscan and probe"]
-    assert [b.kind for b in study.baselines] == ["tfidf", "setfit"] and study.evaluation.more_shots == [1, 64]
+    assert [b.kind for b in study.baselines] == ["tfidf", "setfit", "setfit_package", "static_embeddings"]
+    assert study.evaluation.more_shots == [1, 64]
 
 
 def test_no_group_column_no_known_groups(show: Open, tmp_path: Path, asked: list[tuple[StudyConfig, Any]]) -> None:

@@ -41,7 +41,10 @@ BASELINES: list[Any] = [
     {"name": "of encoder", "kind": "linear_probe"},
     {"name": "of model", "kind": "linear_probe", "of": "model"},
     {"name": "of states", "kind": "linear_probe", "of": "hidden_states"},
+    {"name": "neighbours", "kind": "linear_probe", "head": "knn"},
+    {"name": "discriminant", "kind": "linear_probe", "head": "lda"},
     "setfit",
+    "setfit_package",
     {"name": "lora", "kind": "lora", "learning_rates": [0.001, 0.01]},
     {"name": "full", "kind": "full", "learning_rates": [0.001]},
 ]

@@ -10,11 +10,13 @@ import streamlit as st
 
 from metapt_explore.dashboard.parts import drawing, efficiency, many_methods, messages
 from metapt_explore.dashboard.parts.begins import show_begins
+from metapt_explore.dashboard.parts.readers import show_readers
 from metapt_explore.dashboard.parts.study_scores import StudyScores
 from metapt_explore.escaping import csv_text, file_name
 from metapt_explore.plots.matrix import method_means
 from metapt_explore.reporting.leader import leader_sentence
 from metapt_explore.results.begins import begins_table
+from metapt_explore.results.readers import readers_table
 from metapt_explore.results.tables import caution, summary_table
 from metapt_explore.statistics.matrix import MEAN
 
@@ -61,6 +63,8 @@ def score_tabs(scores: StudyScores, choice: str) -> dict[str, Callable[[], None]
         tabs["Examples"] = lambda: efficiency.show(scores)
     if not begins_table(results).empty:
         tabs["Where tuning began"] = lambda: show_begins(results)
+    if not readers_table(results).empty:
+        tabs["Readers together"] = lambda: show_readers(scores)
     if "words" in results:
         tabs["Label words"] = lambda: _chosen_words(results)
     tabs["All scores"] = lambda: _all(scores)

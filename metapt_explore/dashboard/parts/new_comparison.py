@@ -172,7 +172,7 @@ def _compared_with(other_shots: list[int]) -> dict[str, Any]:
     )
     baselines = st.multiselect(
         "Other ways to use the same few rows",
-        list(BaselineConfig.kinds),
+        [kind for kind, cls in BaselineConfig.kinds.items() if not cls.combines],
         default=["tfidf"],
         format_func=lambda kind: BaselineConfig.kinds[kind].title,
         key="new_baselines",

@@ -46,7 +46,9 @@ def pairs(workspace: Workspace, both: SideBySide, *, first: tuple[str, str], sec
             messages.plain(f"{method} stands for {', '.join(members)}: choose one of them above to trace its scores.")
         )
         return
-    if method not in [entry.name for entry in shared.study_config(workspace, study).methods]:
+    config = shared.study_config(workspace, study)
+    ensembles = [entry.name for entry in config.baselines if entry.combines]
+    if method not in [*(entry.name for entry in config.methods), *ensembles]:
         st.info("A baseline has no prompt, so there is no pre-training to trace.")
         return
     if pd.isna(row["init_seed"]):
