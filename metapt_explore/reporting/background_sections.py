@@ -222,7 +222,8 @@ def add_limits(document: Document, record: Record) -> None:
         f"One language model ({model}), one set of pre-training texts, one template and one set of words a task: "
         "nothing is said about others.",
         "No published number is claimed as reproduced: MetaPT's tables and hyper-parameters were not available to us.",
-        "All units share their test rows: the error of a test set of this size is in each of them and in no interval."
+        "All units share their test rows: the error of a test set of this size is in each of them and in no interval"
+        + (" but the one over both, under *Errors*." if len(record.predictions) else ".")
         if scored_rows(record) == "test rows"
         else "Scored rows are few and those of two data seeds overlap: their error is in no interval.",
     ]

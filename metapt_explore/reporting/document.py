@@ -90,7 +90,15 @@ class Code:
     text: str
 
 
-Block = Heading | Paragraph | Bullets | Table | Figure | Code
+@dataclass(frozen=True)
+class Folded:
+    """Tables and sentences under a title, closed until somebody opens them."""
+
+    title: str
+    blocks: list[Table | Paragraph]
+
+
+Block = Heading | Paragraph | Bullets | Table | Figure | Code | Folded
 
 
 @dataclass
@@ -183,6 +191,8 @@ def _markdown(block: Block) -> str:
             return _markdown_table(rows) + (f"\n\n{_markdown_line(caption)}" if caption else "")
         case Figure(name, _, caption):
             return f"![{name}](figures/{name}.svg)\n\n{_markdown_line(caption)}"
+        case Folded():
+            return _folded(block, _markdown, "\n\n")
         case Code(text):
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
             return f"{fence}\n{printable(text)}\n{fence}"
@@ -252,8 +262,15 @@ def _html(block: Block) -> str:
                 f'<figure><img alt="{alt}" src="data:image/svg+xml;base64,{data}">'
                 f"<figcaption>{_inline(caption)}</figcaption></figure>"
             )
+        case Folded():
+            return _folded(block, _html, "\n")
         case _:
             return str(_renderer().render(_markdown(block))).rstrip()
+
+
+def _folded(block: Folded, write: Callable[[Block], str], between: str) -> str:
+    opened = f"<details><summary>{html.escape(plain_text(block.title))}</summary>"
+    return between.join([opened, *map(write, block.blocks), "</details>"])
 
 
 def _inline(text: str) -> str:

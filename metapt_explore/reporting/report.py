@@ -20,6 +20,7 @@ from metapt_explore.reporting.background_sections import (
 )
 from metapt_explore.reporting.document import Document, Paragraph, quoted
 from metapt_explore.reporting.efficiency_section import add_efficiency
+from metapt_explore.reporting.error_section import add_errors
 from metapt_explore.reporting.notes import grounds_of, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.paper_numbers import add_paper_numbers
@@ -62,6 +63,7 @@ def make_report(record: Record, missing: Sequence[Mapping[str, str]] = ()) -> Do
     add_steadiness(document, record, methods, comparisons=comparisons)
     add_starts(document, record, methods, asked=asked)
     add_efficiency(document, record, methods)
+    add_errors(document, record, asked, comparisons)
     add_fairness(document, record)
     add_clusters(document, record)
     add_agreement(document, record)

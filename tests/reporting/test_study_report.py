@@ -26,6 +26,7 @@ SECTIONS = [
     "## Tests",
     "## Steadier?",
     "## A better start?",
+    "## Errors",
     "## On equal terms?",
     "## Clusters and auxiliary tasks",
     "## Data",

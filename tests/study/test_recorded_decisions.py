@@ -16,6 +16,7 @@ from command_line import call
 from metapt_explore.clusters.embed import embed
 from metapt_explore.errors import UserError
 from metapt_explore.reporting import published
+from metapt_explore.reporting.report import make_report
 from metapt_explore.results import kept_rows
 from metapt_explore.results.decisions import decisions_in, decisions_of, recorded_tasks
 from metapt_explore.results.join import joined
@@ -66,6 +67,8 @@ def test_a_record_keeps_every_decision_and_no_text(study: Study, folder: Path) -
     for file in folder.iterdir():
         content = pd.read_parquet(file).to_csv() if file.suffix == ".parquet" else file.read_text("utf-8")
         assert not any(text in content for text in texts), file.name
+    report = make_report(record).markdown()
+    assert "| PT |" in report[report.index("## Errors") :] and not any(text in report for text in texts)
 
 
 def test_nearest_clusters_and_texts_against_plain_loops(study: Study) -> None:

@@ -1,0 +1,190 @@
+"""Behind the scores: how far differences hang on the test rows, calibration, confusions, slices; no text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from metapt_explore.plots.errors import FEW_ROWS
+from metapt_explore.reporting import tables
+from metapt_explore.reporting.document import Document, Folded, Heading, Paragraph, Table, quoted
+from metapt_explore.reporting.notes import grounds_of
+from metapt_explore.reporting.questions import StudyQuestion
+from metapt_explore.results.decisions import TaskDecisions, decisions_of, recorded_tasks
+from metapt_explore.results.record import Record
+from metapt_explore.statistics import Comparison
+from metapt_explore.statistics.calibration import calibration_of
+from metapt_explore.statistics.errors import confusion
+from metapt_explore.statistics.numbers import MISSING, interval, number, points
+from metapt_explore.statistics.two_level import COVERS, two_level
+
+#: Confusions and slices of a task and method that are listed.
+LISTED = 3
+
+
+def add_errors(
+    document: Document, record: Record, asked: Sequence[StudyQuestion], comparisons: Sequence[Comparison]
+) -> None:
+    """The section on decisions; none where the record keeps none.
+
+    Args:
+        document: The report.
+        record: The study, names quoted.
+        asked: Its questions.
+        comparisons: What is found of each.
+    """
+    every = [_quoted(decisions_of(record, task)) for task in recorded_tasks(record)]
+    if not every:
+        return
+    document.add(Heading("Errors"))
+    _add_intervals(document, record, every, list(zip(asked, comparisons, strict=True)))
+    methods = list(dict.fromkeys(method for decisions in every for method in decisions.methods))
+    document.add(Table(calibration_table(every, methods), CALIBRATION))
+    primary = next((question for question in asked if question.primary), None)
+    looked_at = [name for name in methods if primary and name in (primary.method, primary.baseline)] or methods[:2]
+    confusions = confusion_table(every, looked_at)
+    if len(confusions):
+        caption = "Of each task and method the most frequent: per cent of the decisions on texts of the class."
+        document.add(Folded("Which classes are taken for which", [Table(confusions, caption)]))
+    slices, left_out = slice_table(every, looked_at)
+    if len(slices):
+        caption = (
+            "Of each task and method the slices with the lowest accuracy, with an interval over rows. The lowest of "
+            "many is partly bad luck: a place to look, not a result."
+            + (f" {left_out} slices of fewer than {FEW_ROWS} rows are not listed." if left_out else "")
+        )
+        document.add(Folded("Where accuracy is lowest", [Table(slices, caption)]))
+
+
+CALIBRATION = (
+    "Probabilities of the class chosen, mean over tasks and pairs of seeds, in percent and points. The calibration "
+    "error (ten bins) is never 0: *of perfect probabilities* is what a method that is right exactly as often as it is "
+    "sure would show on so many rows."
+)
+
+
+def _quoted(decisions: TaskDecisions) -> TaskDecisions:
+    """With names of clusterings, which are names of columns, quoted as all others are."""
+    return replace(decisions, rows=decisions.rows.rename(columns=quoted))
+
+
+def _add_intervals(
+    document: Document,
+    record: Record,
+    every: Sequence[TaskDecisions],
+    answered: Sequence[tuple[StudyQuestion, Comparison]],
+) -> None:
+    """Each comparison's interval over seeds beside those over rows and both, where all its scores keep decisions."""
+    grounds, rows, own_rows = grounds_of(record), [], False
+    for question, answer in answered:
+        have = [each for each in every if {question.method, question.baseline} <= set(each.methods)]
+        if {each.task for each in have} != set(answer.tasks):
+            continue
+        first, second = (
+            pd.concat([each.of(name).assign(task=each.task) for each in have], ignore_index=True)
+            for name in (question.method, question.baseline)
+        )
+        try:
+            found = two_level(first, second, grounds=grounds)
+        except ValueError:
+            own_rows = record.study["evaluation"].get("scored_on", "test") != "test"
+            continue
+        if abs(found.difference - answer.difference) > 1e-6:
+            continue  # of some scores no decision is kept
+        rows.append(
+            {
+                "comparison": f"{question.method} − {question.baseline}",
+                "difference": points(found.difference),
+                "over seeds": MISSING if found.over_seeds is None else interval(*found.over_seeds),
+                "over rows": interval(*found.over_rows),
+                "over both": interval(*found.over_both),
+                "pairs": found.pairs,
+                "rows": f"{found.rows:,}",
+            }
+        )
+    if rows:
+        caption = f"Differences in points of accuracy, mean over tasks, with three intervals of 95 %. {COVERS}"
+        document.add(Table(pd.DataFrame(rows), caption))
+    elif own_rows:
+        text = "Each initialisation seed is scored on rows of its own: intervals over seeds hold the rows' error, too."
+        document.add(Paragraph(text))
+
+
+def calibration_table(every: Sequence[TaskDecisions], methods: Sequence[str]) -> pd.DataFrame:
+    """A line for each method: how sure it is, how often right, and the error beside that of perfect probabilities."""
+    rows = []
+    for method in methods:
+        of_tasks = [calibration_of(each.of(method)) for each in every if method in each.methods]
+        found = [each for each in of_tasks if each.seeds]
+        if found:
+            values = [(each.confidence, each.accuracy, each.error, each.floor) for each in found]
+            sure, right, error, floor = (float(value) for value in np.mean(values, axis=0))
+            rows.append(
+                {
+                    "method": method,
+                    "sure": tables.percent(sure),
+                    "right": tables.percent(right),
+                    "calibration error": number(100 * error, 1),
+                    "of perfect probabilities": number(100 * floor, 1),
+                    "tasks": len(found),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def confusion_table(every: Sequence[TaskDecisions], methods: Sequence[str]) -> pd.DataFrame:
+    """The most frequent confusions of each task and method."""
+    rows = []
+    for decisions in every:
+        for method in (name for name in methods if name in decisions.methods):
+            counts = confusion(decisions.of(method), decisions.classes)
+            shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+            wrong = [
+                (float(shares.loc[label, called]), str(label), str(called), int(counts.loc[label, called]))
+                for label in counts.index
+                for called in counts.columns
+                if label != called and counts.loc[label, called]
+            ]
+            rows += [
+                {
+                    "task": decisions.task,
+                    "method": method,
+                    "is": label,
+                    "called": called,
+                    "of the class": tables.percent(share),
+                    "decisions": f"{count:,}",
+                }
+                for share, label, called, count in sorted(wrong, key=lambda each: -each[0])[:LISTED]
+            ]
+    return pd.DataFrame(rows)
+
+
+def slice_table(every: Sequence[TaskDecisions], methods: Sequence[str]) -> tuple[pd.DataFrame, int]:
+    """The slices of each task and method with the lowest accuracy, and how many were too small to be listed."""
+    rows, left_out = [], 0
+    for decisions in every:
+        present = [name for name in methods if name in decisions.methods]
+        found = decisions.slice_table(present)
+        small = found["rows"] < FEW_ROWS
+        left_out += len(found[small].drop_duplicates(["by", "slice"]))
+        for method in present:
+            said = decisions.of(method)
+            whole = float((said["label"] == said["predicted"]).mean())
+            lowest = found[~small & (found["method"] == method)].sort_values("accuracy", kind="stable").head(LISTED)
+            rows += [
+                {
+                    "task": decisions.task,
+                    "method": method,
+                    "cut by": each.by,
+                    "slice": str(each.slice),
+                    "rows": f"{each.rows:,}",
+                    "right": f"{tables.percent(each.accuracy)} ({number(100 * each.low, 0)} to "
+                    f"{number(100 * each.high, 0)})",
+                    "all rows": tables.percent(whole),
+                }
+                for each in lowest.itertuples()
+            ]
+    return pd.DataFrame(rows), left_out
