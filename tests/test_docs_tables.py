@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from metapt_explore.config import PretrainingConfig
@@ -57,3 +58,14 @@ def test_every_format_has_its_paper_its_cost_and_its_use() -> None:
     assert {first.strip("`") for first in rows} == set(TaskFormat.kinds)
     for row in rows.values():
         assert re.search(r"\b20\d\d\b", row["from"]) and re.search(r"\d", row["tokens a row"])
+
+
+def test_the_figures_of_ensembles_are_the_records() -> None:
+    page = (DOCS / "readers.md").read_text(encoding="utf-8")
+    results = pd.read_parquet(DOCS.parent / "studies" / "starter-together" / "results.parquet")
+    means = 100 * results.groupby(["method", "task"])["accuracy"].mean().groupby("method").mean()
+    best = means[["PPT and probe", "linear_probe", "probe alone", "PPT", "tfidf", "zero-shot calibrated"]].max()
+    assert best == means["PPT and probe"] and f"| best single, *PPT and probe* | {best:.1f} |" in page
+    for name in set(means.index) - {"PPT and probe", "linear_probe", "probe alone", "PPT", "tfidf"}:
+        if name != "zero-shot calibrated":
+            assert f"{means[name]:.1f} ({means[name] - best:+.1f})" in page, name

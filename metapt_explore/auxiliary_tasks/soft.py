@@ -39,6 +39,37 @@ def soft_members(embeddings: np.ndarray, labels: np.ndarray, softness: float) ->
     return members
 
 
+def probable_members(probabilities: np.ndarray, labels: np.ndarray, least: float) -> np.ndarray:
+    """Says which clusters each row belongs to, by membership probabilities (`clusters/memberships.py`).
+
+    A row belongs to its own cluster, and to every cluster that is at least so probable for it. Outliers belong to none.
+
+    Args:
+        probabilities: ``[rows, clusters]``.
+        labels: ``[rows]`` cluster ids without gaps, negative for outliers.
+        least: Least probability, above 0.
+
+    Returns:
+        ``[rows, clusters]`` of booleans.
+
+    Example:
+        >>> probabilities = np.array([[0.6, 0.4], [0.9, 0.1], [0.5, 0.5]])
+        >>> probable_members(probabilities, np.array([1, 0, -1]), least=0.4).tolist()
+        [[True, True], [True, False], [False, False]]
+    """
+    labels = np.asarray(labels)
+    members: np.ndarray = probabilities >= least
+    members[labels < 0] = False
+    inside = np.flatnonzero(labels >= 0)
+    members[inside, labels[inside]] = True
+    return members
+
+
+def own_members(labels: np.ndarray) -> np.ndarray:
+    """Each row in its own cluster alone, ``[rows, clusters]``: for groups that have no probabilities."""
+    return probable_members(np.zeros((len(labels), int(np.max(labels)) + 1)), labels, 1.0)
+
+
 def shuffled_members(
     members: np.ndarray, labels: np.ndarray, random_labels: np.ndarray, *, generator: np.random.Generator
 ) -> np.ndarray:

@@ -44,6 +44,13 @@ class AuxiliaryTasksConfig(LabelsConfig):
         description="a row also belongs to the clusters whose centres are so little (cosine similarity) less like it "
         "than the best one; 0: to its own only",
     )
+    min_probability: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="a row also belongs to the clusters that are at least so probable for it (membership "
+        "probabilities); to its own only when absent",
+    )
 
     formats: list[AnyFormat] = Field(
         [],
@@ -69,6 +76,11 @@ class AuxiliaryTasksConfig(LabelsConfig):
     @property
     def _may_lack_labels(self) -> bool:
         return bool(self.formats) and not self.labels
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether a row may belong to several clusters."""
+        return self.softness > 0 or self.min_probability is not None
 
     @property
     def by_labels(self) -> bool:
@@ -102,8 +114,9 @@ class AuxiliaryTasksConfig(LabelsConfig):
             return self
         if self.classes == "clusters":
             raise ValueError("in a list, clusters as classes are an entry `format: cluster_classes`")
-        if self.softness or self.n_tasks != type(self).model_fields["n_tasks"].default:
-            raise ValueError("`softness` and `n_tasks` go with one kind of auxiliary tasks, not with a list of formats")
+        if self.is_soft or self.n_tasks != type(self).model_fields["n_tasks"].default:
+            key = "min_probability" if self.min_probability else "softness"
+            raise ValueError(f"`{key}` and `n_tasks` go with one kind of auxiliary tasks, not with a list of formats")
         names = [*([self.called] if self.labels else []), *(each.called for each in self.formats)]
         for name in names:
             if names.count(name) > 1:
@@ -112,8 +125,13 @@ class AuxiliaryTasksConfig(LabelsConfig):
 
     @model_validator(mode="after")
     def _a_row_has_one_word(self) -> AuxiliaryTasksConfig:
-        if self.softness and self.classes == "clusters":
-            raise ValueError("`softness` goes with `classes: labels`: with clusters as classes a row has one cluster")
+        key = "min_probability" if self.min_probability else "softness"
+        if self.is_soft and self.classes == "clusters":
+            raise ValueError(f"`{key}` goes with `classes: labels`: with clusters as classes a row has one cluster")
+        if self.softness and self.min_probability:
+            raise ValueError(
+                "give `softness` or `min_probability`, not both: each says which clusters a row belongs to"
+            )
         return self
 
 

@@ -20,7 +20,8 @@ from metapt_explore.statistics.compare import compare
 CAPTIONS = {
     "choose": "{name} takes one of its readers for each pair of seeds, by dev rows: share of the scores of a task in "
     "which it took each.",
-    "average": "{name} is the mean of what its readers say: how much each counts, mean over scores.",
+    "average": "{name} is the mean of what its readers say, each divided by a temperature that dev chose: share of all "
+    "weights, mean over scores.",
     "stack": "{name} weighs what its readers say by dev rows, pulled towards equal weights: share of all weights, mean "
     "over scores.",
 }
@@ -35,7 +36,10 @@ def add_readers(document: Document, record: Record) -> None:
         return
     document.add(Heading("Readers together"))
     for entry in ensembles:
-        document.add(Table(taken_table(table, entry), caption(entry)))
+        if decides(entry):
+            document.add(Table(taken_table(table, entry), caption(entry)))
+        else:
+            document.add(Paragraph(caption(entry)))
         document.add(*(Paragraph(sentence) for sentence in _sentences(record, table, entry)))
 
 
@@ -45,7 +49,18 @@ def caption(entry: Mapping[str, Any]) -> str:
     Args:
         entry: Its settings, as the study's file has them.
     """
+    if not decides(entry):
+        return f"{entry['name']} is the mean of what {', '.join(entry['of'])} say, which count alike."
     return CAPTIONS[entry["kind"]].format(name=entry["name"])
+
+
+def decides(entry: Mapping[str, Any]) -> bool:
+    """Whether dev rows have a say in an ensemble.
+
+    Args:
+        entry: Its settings, as the study's file has them.
+    """
+    return entry["kind"] != "average" or bool(entry.get("calibrated"))
 
 
 def taken_table(table: pd.DataFrame, entry: Mapping[str, Any]) -> pd.DataFrame:
@@ -72,7 +87,7 @@ def undecided_sentence(table: pd.DataFrame, entry: Mapping[str, Any]) -> str:
     """
     own = table[table["method"] == entry["name"]].drop_duplicates("task")
     open_scores, scores = int(own["undecided"].sum()), int(own["scores"].sum())
-    if not open_scores or (entry["kind"] == "average" and not entry.get("calibrated")):
+    if not open_scores or not decides(entry):
         return ""
     tasks = ", ".join(own.loc[own["undecided"] > 0, "task"])
     does = "its first reader is taken" if entry["kind"] == "choose" else "all count alike"

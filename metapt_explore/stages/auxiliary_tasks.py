@@ -15,7 +15,7 @@ from metapt_explore.auxiliary_tasks.format_tasks import format_tasks, task_summa
 from metapt_explore.auxiliary_tasks.formats.cluster_classes import Grouping
 from metapt_explore.auxiliary_tasks.joined import join_tasks, task_offsets
 from metapt_explore.auxiliary_tasks.labels import AuxiliaryTasks, auxiliary_tasks
-from metapt_explore.auxiliary_tasks.soft import shuffled_members, soft_members
+from metapt_explore.auxiliary_tasks.soft import own_members, probable_members, shuffled_members, soft_members
 from metapt_explore.errors import UserError
 from metapt_explore.seeds import stream
 from metapt_explore.stages.base import Pipeline, Stage
@@ -23,6 +23,7 @@ from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.embeddings import Embeddings
 from metapt_explore.stages.format_rows import rows_stage
 from metapt_explore.stages.labels import Labels, labelled_classes, row_classes
+from metapt_explore.stages.memberships import Memberships
 from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
@@ -79,7 +80,7 @@ class Tasks(Stage):
 
     @property
     def _is_soft(self) -> bool:
-        return bool(self.clusterings) and self.study.auxiliary_tasks.softness > 0
+        return bool(self.clusterings) and self.study.auxiliary_tasks.is_soft
 
     @property
     def _by_clusters(self) -> bool:
@@ -97,16 +98,24 @@ class Tasks(Stage):
         parents: dict[str, Stage | Artifact] = {"texts": rows_stage(self.pipeline)}
         for place, clusters in enumerate(self._clusters, 1):
             parents[f"clusters {place}"] = clusters
-            if self._is_soft and clusters.copied is not None:
-                parents[f"copied {place}"] = clusters.copied
+            if self._is_soft:
+                parents |= self._soft_parents(place, clusters)
         if self.study.auxiliary_tasks.formats:
             parents["documents"] = Texts(self.pipeline)
         for name in self._named_by_formats:
             parents[f"classes of {name}"] = Clusters(self.pipeline, name)
-        if self._is_soft:
+        if self._is_soft and self.study.auxiliary_tasks.min_probability is None:
             parents["embeddings"] = Embeddings(self.pipeline)
         if self.study.labelling is not None:
             parents["labels"] = Labels(self.pipeline)
+        return parents
+
+    def _soft_parents(self, place: int, clusters: Clusters) -> dict[str, Stage | Artifact]:
+        """What says which clusters a row belongs to; random groups follow the clusters whose sizes they copy."""
+        source = clusters.copied or clusters
+        parents: dict[str, Stage | Artifact] = {} if clusters.copied is None else {f"copied {place}": clusters.copied}
+        if self.study.auxiliary_tasks.min_probability is not None and source.clustering.probabilities:
+            parents[f"memberships {place}"] = Memberships(self.pipeline, source.name)
         return parents
 
     def config(self) -> dict[str, Any]:
@@ -116,6 +125,8 @@ class Tasks(Stage):
             return self._format_config()
         by_clusters = {"n_tasks": auxiliary.n_tasks, "seed": self.study.seed}
         by_labels = {"min_size": auxiliary.min_size, "softness": auxiliary.softness if self._is_soft else 0.0}
+        if self._is_soft and auxiliary.min_probability is not None:
+            by_labels["min_probability"] = auxiliary.min_probability
         return {
             "classes": auxiliary.classes,
             "labels": {name: label.value for name, label in auxiliary.labels.items()},
@@ -191,15 +202,24 @@ class Tasks(Stage):
             raise UserError(f"Clustering '{self.clusterings[place]}': {error}") from None
 
     def _members(self, place: int, clusters: np.ndarray) -> np.ndarray:
-        """Which rows belong to which cluster, as softness has it."""
-        softness = self.study.auxiliary_tasks.softness
-        vectors = self.parent("embeddings").tensors("embeddings")["embeddings"].numpy()
+        """Which rows belong to which cluster, as softness or probabilities have it."""
         copied = self.maybe_parent(f"copied {place + 1}")
         if copied is None:
-            return soft_members(vectors, clusters, softness)
+            return self._soft_members(place, clusters)
         labels = copied.table("clusters")["cluster"].to_numpy()
         generator = stream(self.study.seed, "soft random groups", self.clusterings[place])
-        return shuffled_members(soft_members(vectors, labels, softness), labels, clusters, generator=generator)
+        return shuffled_members(self._soft_members(place, labels), labels, clusters, generator=generator)
+
+    def _soft_members(self, place: int, labels: np.ndarray) -> np.ndarray:
+        auxiliary = self.study.auxiliary_tasks
+        if auxiliary.min_probability is None:
+            vectors = self.parent("embeddings").tensors("embeddings")["embeddings"].numpy()
+            return soft_members(vectors, labels, auxiliary.softness)
+        found = self.maybe_parent(f"memberships {place + 1}")
+        if found is None:  # known groups and the like
+            return own_members(labels)
+        probabilities = found.tensors("memberships")["memberships"].float().numpy()
+        return probable_members(probabilities, labels, auxiliary.min_probability)
 
     def _told(self, made: list[AuxiliaryTasks], labels: list[np.ndarray], parts: Sequence[Artifact]) -> dict[str, Any]:
         """What the summary says besides counts: what tasks are called, and how many were asked for."""

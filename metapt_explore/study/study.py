@@ -62,7 +62,7 @@ class Study(RequestedParts):
         return self.make(Texts(self))
 
     def embeddings(self) -> Artifact:
-        """Sentence embeddings of the texts."""
+        """Vectors of the texts, of the make that `embeddings` names."""
         return self.make(Embeddings(self))
 
     def labels(self) -> Artifact | None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from metapt_explore.auxiliary_tasks.joined import join_tasks, task_offsets
 from metapt_explore.auxiliary_tasks.labels import auxiliary_tasks
-from metapt_explore.auxiliary_tasks.soft import shuffled_members, soft_members
+from metapt_explore.auxiliary_tasks.soft import own_members, probable_members, shuffled_members, soft_members
 from metapt_explore.clusters.reduce import normalise
 from metapt_explore.config import AuxiliaryTasksConfig
 from metapt_explore.errors import UserError
@@ -97,3 +97,23 @@ def test_joined_tasks_are_those_of_each_and_account_for_every_row(rows: list[tup
 def test_softness_has_no_place_where_clusters_are_the_classes() -> None:
     with pytest.raises(ValueError, match="`softness` goes with `classes: labels`"):
         AuxiliaryTasksConfig.model_validate({"labels": {"a": "a", "b": "b"}, "classes": "clusters", "softness": 0.1})
+
+
+@given(st.integers(0, 10_000), st.floats(0.01, 1.0))
+def test_by_probability_a_row_is_where_it_is_probable_and_in_its_own_cluster(seed: int, least: float) -> None:
+    generator = np.random.default_rng(seed)
+    probabilities = generator.dirichlet(np.ones(4), size=20)
+    labels = np.array([0, 1, 2, 3, *generator.integers(-1, 4, size=16)])
+    found = probable_members(probabilities, labels, least)
+    for row, cluster in np.ndindex(20, 4):
+        wanted = labels[row] >= 0 and (labels[row] == cluster or probabilities[row, cluster] >= least)
+        assert found[row, cluster] == wanted
+    assert (own_members(labels).sum(axis=1) == (labels >= 0)).all()
+
+
+def test_softness_and_probability_are_two_rules() -> None:
+    tree = {"labels": {"a": "a", "b": "b"}, "min_probability": 0.2}
+    with pytest.raises(ValueError, match="give `softness` or `min_probability`, not both"):
+        AuxiliaryTasksConfig.model_validate({**tree, "softness": 0.1})
+    with pytest.raises(ValueError, match="`min_probability` goes with `classes: labels`"):
+        AuxiliaryTasksConfig.model_validate({**tree, "classes": "clusters"})

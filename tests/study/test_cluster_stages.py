@@ -89,6 +89,27 @@ def test_soft_tasks_and_their_random_control(world: Path, tmp_path: Path) -> Non
     assert soft.prompt("random").summary["outer_steps"] == 4
 
 
+def test_tasks_by_probability_and_their_random_control(world: Path, tmp_path: Path) -> None:
+    methods = [{"name": name, "kind": "metapt", "clustering": name} for name in ("kmeans", "random", "topics")]
+    soft = Study(config_of(world, methods=methods, auxiliary_tasks={"min_probability": 0.05}), tmp_path)
+    hard = Study(config_of(world, methods=methods), tmp_path)
+    made, control, known = (soft.auxiliary_tasks(name) for name in ("kmeans", "random", "topics"))
+    assert made.stage["parents"]["memberships 1"] == soft.request("memberships", name="kmeans").id
+    probable = soft.memberships("kmeans").astype(float) >= 0.05
+    own = soft.clusters("kmeans").table("clusters")["cluster"]
+    for row, cluster in own.items():
+        probable.loc[row, cluster] = True
+    table = made.table("tasks")
+    rows = {int(task): set(part["row"]) for task, part in table.groupby("task")}
+    assert rows == {task: set(np.flatnonzero(probable[task])) for task in rows} and len(table) > 160
+    assert (
+        len(control.table("tasks")) == len(table)
+        and control.stage["parents"]["memberships 1"] == (made.stage["parents"]["memberships 1"])
+    )
+    assert known.table("tasks").equals(hard.auxiliary_tasks("topics").table("tasks"))
+    assert soft.prompt("kmeans").summary["outer_steps"] == 4
+
+
 def test_a_clustering_without_a_task_is_named(world: Path, tmp_path: Path) -> None:
     clusterings = [
         {"name": "kmeans", "algorithm": "kmeans", "n_clusters": 4, "dimensions": 8},

@@ -6,7 +6,7 @@ import streamlit as st
 
 from metapt_explore.dashboard.parts import drawing, messages
 from metapt_explore.dashboard.parts.study_scores import StudyScores
-from metapt_explore.reporting.readers_section import caption, taken_table, undecided_sentence
+from metapt_explore.reporting.readers_section import caption, decides, taken_table, undecided_sentence
 from metapt_explore.results.readers import readers_table
 
 
@@ -20,5 +20,6 @@ def show_readers(scores: StudyScores) -> None:
     st.header("Readers together")
     for number, entry in enumerate(scores.record.study.get("baselines", [])):
         if isinstance(entry, dict) and entry["name"] in set(table["method"]):
-            drawing.show_table(taken_table(table, entry), key=f"readers_{number}", hide_index=True)
+            if decides(entry):
+                drawing.show_table(taken_table(table, entry), key=f"readers_{number}", hide_index=True)
             st.caption(messages.plain(f"{caption(entry)} {undecided_sentence(table, entry)}"))
