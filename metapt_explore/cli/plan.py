@@ -101,13 +101,31 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
         cost.before_seconds = time.monotonic() - began - cost.spent
     if as_json:
         shares = [share.as_dict() for share in findings.cut]
-        echo(json.dumps({"study": config.name, **cost.as_dict(), **_report(findings, config), "cut_texts": shares}))
+        echo(
+            json.dumps(
+                {
+                    "study": config.name,
+                    **cost.as_dict(),
+                    **_report(findings, config),
+                    "cut_texts": shares,
+                    "power": _power(config),
+                }
+            )
+        )
     else:
         print_plan(config, cost, console)
         for share in findings.cut:
             say(console, format_cut(share))
         print_displacements(config, console)
+        if power := _power(config):
+            say(console, power)
     return not findings.problems
+
+
+def _power(config: StudyConfig) -> str:
+    from metapt_explore.reporting.plan_power import detectable_sentence
+
+    return detectable_sentence(config)
 
 
 def _one_task(config: StudyConfig) -> list[str]:

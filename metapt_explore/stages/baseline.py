@@ -14,6 +14,7 @@ from metapt_explore import hub
 from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
 from metapt_explore.config.baselines import ClassifierBaseline, SetFitBaseline, StaticEmbeddingsBaseline
 from metapt_explore.config.classifier_baselines import class_sentences
+from metapt_explore.config.embeddings import timed_encoder
 from metapt_explore.config.ensembles import is_seeded
 from metapt_explore.config.label_values import words_key
 from metapt_explore.config.task_terms import study_of
@@ -266,7 +267,7 @@ class Baseline(Stage):
         # A baseline's rows go through the whole model, trained ones backward as well.
         if by_model:
             return reckoning.whole_texts(tokens / reckoning.text_tokens)
-        return Work(embedded=round(tokens * encoder_factor(self.baseline, self.study.encoder)))
+        return Work(embedded=round(tokens * encoder_factor(self.baseline, timed_encoder(self.study))))
 
 
 def write_outcome(

@@ -8,6 +8,7 @@ from metapt_explore.statistics.calibration import Calibration, calibration, cali
 from metapt_explore.statistics.compare import compare
 from metapt_explore.statistics.comparison import Comparison, PairsNeeded, TaskDifference
 from metapt_explore.statistics.curves import start_curve
+from metapt_explore.statistics.detectable import recorded_spread, smallest_difference
 from metapt_explore.statistics.errors import McNemar, RowComparison, by_slice, compare_rows, confusion
 from metapt_explore.statistics.fairness import Flag, MethodBudget, fairness_flags
 from metapt_explore.statistics.label_efficiency import label_efficiency
@@ -46,6 +47,8 @@ __all__ = [
     "overall_table",
     "paired_power",
     "pairs_needed",
+    "recorded_spread",
+    "smallest_difference",
     "spread_ratios",
     "start_curve",
     "task_matrix",

@@ -114,7 +114,7 @@ def test_groupings_baselines_and_examples_are_chosen(
     at.selectbox(key="new_embeddings").set_value("tfidf").run()
     assert any("The study uses TF-IDF with more dimensions" in str(box.value) for box in at.caption)
     offered = at.multiselect(key="new_baselines")
-    assert offered.options == [kind.title for kind in BaselineConfig.kinds.values()]
+    assert offered.options == [kind.title for kind in BaselineConfig.kinds.values() if not kind.combines]
     offered.set_value(["tfidf", "setfit", "setfit_package", "static_embeddings"])
     assert "32" not in at.multiselect(key="new_more_shots").options, "no class has so many texts"
     at.checkbox(key="new_own_task").uncheck().run()

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from metapt_explore.config import MetaPTMethod
+from metapt_explore.config import MetaPTMethod, StudyConfig
 from metapt_explore.dashboard.parts import drawing, job, label_words, messages, method_form, screening, shared
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
 from metapt_explore.jobs.gpus import gpus
 from metapt_explore.progress.state import format_time
+from metapt_explore.reporting.plan_power import detectable_sentence
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.extend import with_method
 from metapt_explore.study.preview import read_cost
@@ -56,6 +57,8 @@ def launch(workspace: Workspace, name: str) -> None:
     with messages.guard():
         screening.word(workspace, name, config)
     _cost(workspace, name)
+    if power := _power(config.model_dump_json(), _config=config):
+        st.caption(messages.plain(power))
     job.panel(workspace, name)
 
     def body() -> None:
@@ -67,6 +70,11 @@ def launch(workspace: Workspace, name: str) -> None:
     label_words.section(workspace, name, config)
     _add_method(workspace, name)
     _log(workspace, name)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _power(stamp: str, *, _config: StudyConfig) -> str:
+    return detectable_sentence(_config)
 
 
 def _log(workspace: Workspace, name: str) -> None:

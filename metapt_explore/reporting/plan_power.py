@@ -1,0 +1,60 @@
+"""What a study could find, said before it starts."""
+
+from __future__ import annotations
+
+from metapt_explore.config import StudyConfig
+from metapt_explore.reporting.questions import questions_of
+from metapt_explore.statistics.designs import seed_design
+from metapt_explore.statistics.detectable import recorded_spread, smallest_difference
+from metapt_explore.statistics.numbers import points
+from metapt_explore.statistics.significance import pairs_needed
+from metapt_explore.statistics.verdict import MIN_SEEDS_FOR_VERDICT
+
+
+def detectable_sentence(config: StudyConfig) -> str:
+    """The smallest true difference of the primary question that the study would find, and what a smaller one takes.
+
+    Args:
+        config: The study; nothing of it has to be computed.
+
+    Returns:
+        Empty where the study asks no question of two methods.
+
+    Example:
+        >>> from metapt_explore.config import load_study
+        >>> print(detectable_sentence(load_study("tour"))[:59])
+        With 3 pairs of seeds on 2 tasks, a true difference of 10.8
+    """
+    import pandas as pd
+
+    study = config.model_dump(mode="json")
+    asked = questions_of(study, [method.name for method in config.methods])
+    primary = next((question for question in asked if question.primary), None)
+    if primary is None:
+        return ""
+    evaluation = config.evaluation
+    kinds = config.method(primary.method).kind, config.method(primary.baseline).kind
+    spread = recorded_spread(kinds, len(evaluation.tasks), evaluation.shots)
+    difference = smallest_difference(evaluation.pairs, spread.deviation)
+    margin, deviation = evaluation.margin, points(spread.deviation, sign=False)
+    like = "like comparisons in recorded studies" if spread.alike else "other comparisons in recorded studies"
+    studies = ", ".join(spread.studies)
+    known = f"pairs are taken to differ by a standard deviation of {deviation} points, as {like} ({studies})"
+    needed = pairs_needed(margin, spread.deviation)
+    design = seed_design(pd.MultiIndex.from_tuples(evaluation.pairs, names=["init_seed", "data_seed"]))
+    what = f"{primary.method} and {primary.baseline}"
+    if difference is None:
+        sentence = f"One pair of seeds finds no difference between {what}, however large; {known}."
+    else:
+        sentence = (
+            f"With {len(evaluation.pairs)} pairs of seeds on {len(evaluation.tasks)} tasks, a true difference of "
+            f"{points(difference, sign=False)} points between {what} is found in 80 % of studies; {known}."
+        )
+    if needed is not None and (difference is None or difference > margin):
+        sentence += (
+            f" A difference of {points(margin, sign=False)} points (`evaluation.margin`) takes "
+            f"{max(needed, MIN_SEEDS_FOR_VERDICT)} pairs without a common seed."
+        )
+    if design.independent < MIN_SEEDS_FOR_VERDICT:
+        sentence += f" With fewer than {MIN_SEEDS_FOR_VERDICT} independent seeds the verdict is *cannot tell* anyway."
+    return sentence
