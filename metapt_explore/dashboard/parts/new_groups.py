@@ -210,10 +210,10 @@ def _algorithms(source: SourceConfig) -> dict[str, Any]:
         help="What clusters are made from. Vectors of your own go into the study's file: "
         "`embeddings: {kind: file, file: …}`.",
     )
-    chosen = {"algorithms": algorithms, "control": control, "embeddings": embeddings}
+    chosen: dict[str, Any] = {"algorithms": algorithms, "control": control, "embeddings": embeddings}
     if "hdbscan" in algorithms:
         chosen["outliers"] = st.selectbox(
-            "Texts that HDBSCAN leaves out are", list(WORDS), format_func=WORDS.get, key="new_outliers"
+            "Texts that HDBSCAN leaves out are", list(WORDS), format_func=lambda how: WORDS[how], key="new_outliers"
         )
     return chosen
 
