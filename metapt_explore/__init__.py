@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from metapt_explore.export.classify import Classifier, Prediction
     from metapt_explore.export.export import PromptChoice, export_prompt
     from metapt_explore.jobs.queue import cancel, enqueue, jobs_table
+    from metapt_explore.reporting.pool import pool, pooled_report
     from metapt_explore.reporting.report import make_report
     from metapt_explore.results.find_lineage import lineage
     from metapt_explore.results.lineage import Lineage
@@ -74,6 +75,8 @@ _MODULES = {
     "make_report": "reporting.report",
     "new_task": "datacheck.new_task",
     "plots": "plots",
+    "pool": "reporting.pool",
+    "pooled_report": "reporting.pool",
     "record_of": "results.record",
     "results_table": "results.tables",
     "run": "api",
@@ -117,6 +120,8 @@ __all__ = [
     "make_report",
     "new_task",
     "plots",
+    "pool",
+    "pooled_report",
     "record_of",
     "results_table",
     "run",

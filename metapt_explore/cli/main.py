@@ -25,6 +25,7 @@ from metapt_explore.cli import (
     lens,
     lineage,
     plan,
+    pool,
     rank_templates,
     report,
     results,
@@ -101,6 +102,7 @@ metapt.command("delete", rich_help_panel=RUN)(studies.delete)
 metapt.command("app", rich_help_panel=READ)(app.dashboard)
 metapt.command("results", rich_help_panel=READ)(results.results)
 metapt.command("report", rich_help_panel=READ)(report.report)
+metapt.command("pool", rich_help_panel=READ)(pool.pool)
 metapt.command("map", rich_help_panel=READ)(text_map.text_map)
 metapt.command("errors", rich_help_panel=EXPLAIN)(errors.errors)
 metapt.command("lineage", rich_help_panel=EXPLAIN)(lineage.lineage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,10 @@ def run(
     queue: Annotated[
         bool, typer.Option("--queue", help="Put it into the workspace's queue and return at once (see `metapt jobs`).")
     ] = False,
+    track: Annotated[
+        str | None,
+        typer.Option(help="Tell curves to tensorboard, mlflow, wandb or trackio, too (several by commas)."),
+    ] = None,
 ) -> None:
     """Run a study. Run again, it computes nothing twice; if it was stopped, it goes on.
 
@@ -55,6 +60,12 @@ def run(
         raise UserError("--minutes is a number of minutes, not nan.")
     if queue and minutes is not None:
         raise UserError("--minutes is for a run that you wait for; leave it out with --queue.")
+    if track is not None:
+        from metapt_explore.study.trackers import VARIABLE, tool_names
+
+        if queue:
+            raise UserError(f"--track is for a run that you wait for; a worker of the queue reads {VARIABLE}.")
+        os.environ[VARIABLE] = ",".join(tool_names(track.split(",")))
     if queue:
         enqueue_in_terminal(study, workspace, init_seeds=seeds, until=stop)
     elif not run_in_terminal(study, workspace, minutes=minutes, init_seeds=seeds, until=stop):

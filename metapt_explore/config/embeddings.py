@@ -10,6 +10,7 @@ from metapt_explore.config.kinds import Kind, one_of
 from metapt_explore.config.names import Text
 
 if TYPE_CHECKING:
+    from metapt_explore.config.model import EncoderConfig
     from metapt_explore.config.study import StudyConfig
 
 
@@ -106,7 +107,17 @@ else:
 
 
 def runs_encoder(study: StudyConfig) -> bool:
-    """Whether anything of a study runs its sentence encoder: clusterings, a classifier of labels, or a baseline."""
+    """Whether anything runs the study's own encoder: clusterings, a classifier of labels, or a baseline without one."""
     embedded = study.embeddings.runs == "encoder"
     by_classifier = study.labelling is not None and study.labelling.by == "classifier"
-    return embedded or by_classifier or any(baseline.runs == "encoder" for baseline in study.baselines)
+    by_baseline = any(
+        baseline.runs == "encoder" and baseline.encoder_in(study.encoder) is study.encoder
+        for baseline in study.baselines
+    )
+    return embedded or by_classifier or by_baseline
+
+
+def timed_encoder(study: StudyConfig) -> EncoderConfig:
+    """The encoder whose speed stands for all: the study's, or that of a baseline where nothing runs the study's."""
+    own = [each.encoder_in(study.encoder) for each in study.baselines if each.runs == "encoder"]
+    return study.encoder if runs_encoder(study) or not own else own[0]

@@ -11,6 +11,7 @@ import psutil
 import torch
 
 from metapt_explore.config import EncoderConfig, StudyConfig, TaskConfig
+from metapt_explore.config.embeddings import timed_encoder
 from metapt_explore.config.task_terms import evaluation_of
 from metapt_explore.cost.baselines import UNKNOWN_TEST_ROWS
 from metapt_explore.cost.count import (
@@ -108,7 +109,7 @@ def shape_of(study: StudyConfig, tasks: dict[str, TaskConfig], reckoning: Reckon
         "prompts": seeds_together(study),
         "second_order": any(method.second_order for method in study.methods),
         "reading": [reading.template, reading.pairs, len(reading.labels), study.verbalizer.decode],
-        "encoder": study.encoder.model_dump(mode="json"),
+        "encoder": timed_encoder(study).model_dump(mode="json"),
     }
 
 
@@ -140,7 +141,7 @@ def measure(
         speed = calibrate(study, tasks, backbone, text_tokens=tokens, sets=reckoning.row_sets, check=check)
     if embeds and not speed.embedded:
         began = time.perf_counter()
-        embedded, _ = encoder_speed(study.encoder, str(backbone.device))
+        embedded, _ = encoder_speed(timed_encoder(study), str(backbone.device))
         speed = replace(speed, embedded=embedded, spent=speed.spent + time.perf_counter() - began)
     return speed
 
@@ -156,9 +157,9 @@ def preview_without_model(study: StudyConfig, works: Mapping[str, Work], device:
     began = time.perf_counter()
     embedded, of_training = 0.0, 0.0
     if any(work.embedded for work in works.values()):
-        embedded, of_weights = encoder_speed(study.encoder, device)
+        embedded, of_weights = encoder_speed(timed_encoder(study), device)
         trained = [each for each in study.baselines if each.backward and each.runs == "encoder"]
-        largest = max((encoder_factor(each, study.encoder) for each in trained), default=0.0)
+        largest = max((encoder_factor(each, timed_encoder(study)) for each in trained), default=0.0)
         of_training = TRAINED_COPIES * of_weights * largest
     base = memory_mib(torch.device(device))
     speed = Speed(0.0, 0.0, 0.0, 0.0, 0.0, time.perf_counter() - began, base, embedded)

@@ -10,7 +10,7 @@ Names and texts come from data and are escaped: plotly reads a little HTML in na
 from __future__ import annotations
 
 from metapt_explore.plots.clusters import cluster_sizes, contingency_map
-from metapt_explore.plots.compare import difference_forest, paired_means, variance_bars
+from metapt_explore.plots.compare import difference_forest, paired_means, pooled_forest, variance_bars
 from metapt_explore.plots.cost import cost_against_accuracy
 from metapt_explore.plots.efficiency import efficiency_curve, efficiency_difference
 from metapt_explore.plots.errors import calibration_curve, confusion_map, slice_dots
@@ -46,6 +46,7 @@ __all__ = [
     "meta_loss",
     "method_colors",
     "paired_means",
+    "pooled_forest",
     "probe_dots",
     "prompt_health",
     "quality_against_gain",

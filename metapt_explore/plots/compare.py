@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import plotly.graph_objects as go
 
-from metapt_explore.plots.series import differences, pair_means
+from metapt_explore.plots.series import Difference, differences, pair_means, pooled_differences
 from metapt_explore.plots.style import BLUE, GREY, PALETTE, finish, method_colors, nothing_yet, plain
 from metapt_explore.statistics.numbers import number
 from metapt_explore.statistics.verdict import metric_name
 
 if TYPE_CHECKING:
     from metapt_explore.statistics import Comparison
+    from metapt_explore.statistics.pooling import Pooled
 
 
 def difference_forest(comparison: Comparison) -> go.Figure:
@@ -25,7 +26,23 @@ def difference_forest(comparison: Comparison) -> go.Figure:
     Args:
         comparison: What `compare` returned.
     """
-    lines = differences(comparison)
+    return _forest(
+        differences(comparison), comparison.method, comparison.baseline, rows="task", metric=comparison.metric
+    )
+
+
+def pooled_forest(pooled: Pooled) -> go.Figure:
+    """Draws the difference of two methods in each study and, lowest and bold, pooled, with 95 % intervals.
+
+    Args:
+        pooled: What `pool` returned.
+    """
+    return _forest(pooled_differences(pooled), pooled.method, pooled.baseline, rows="study")
+
+
+def _forest(
+    lines: Sequence[Difference], method: str, baseline: str, *, rows: str, metric: str = "accuracy"
+) -> go.Figure:
     figure = go.Figure()
     for line in lines:
         error, interval = None, ""
@@ -52,11 +69,9 @@ def difference_forest(comparison: Comparison) -> go.Figure:
         )
     figure.add_vline(x=0, line={"color": GREY, "width": 1, "dash": "dot"})
     figure = finish(figure)
-    title = (
-        f"points of {metric_name(comparison.metric)}: {plain(comparison.method, 30)} − {plain(comparison.baseline, 30)}"
-    )
+    title = f"points of {metric_name(metric)}: {plain(method, 30)} − {plain(baseline, 30)}"
     figure.update_xaxes(title_text=title)
-    figure.update_yaxes(autorange="reversed", type="category", title_text="task")
+    figure.update_yaxes(autorange="reversed", type="category", title_text=rows)
     figure.update_layout(height=110 + 32 * len(lines), margin_t=20)
     return figure
 

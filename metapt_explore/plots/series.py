@@ -15,6 +15,7 @@ from metapt_explore.statistics.curves import whole_curves
 
 if TYPE_CHECKING:
     from metapt_explore.statistics import Comparison
+    from metapt_explore.statistics.pooling import Pooled
 
 #: What makes a pair of seeds.
 PAIR = ["init_seed", "data_seed"]
@@ -60,6 +61,16 @@ def differences(comparison: Comparison, overall: str = "mean over tasks") -> lis
         Difference(name, 100 * mean, _percent(low), _percent(high), overall=last)
         for name, mean, low, high, last in lines
     ]
+
+
+def pooled_differences(pooled: Pooled) -> list[Difference]:
+    """The difference of two methods in each study, and last pooled over them."""
+    lines = [
+        Difference(effect.study, 100 * effect.difference, 100 * effect.low, 100 * effect.high)
+        for effect in pooled.effects
+    ]
+    whole = Difference("pooled", 100 * pooled.difference, 100 * pooled.low, 100 * pooled.high, overall=True)
+    return [*lines, whole]
 
 
 def _percent(share: float | None) -> float | None:

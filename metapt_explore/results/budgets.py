@@ -9,7 +9,8 @@ from typing import Any, TypedDict
 
 from metapt_explore.config import BaselineConfig, MethodConfig, PTMethod, StudyConfig
 from metapt_explore.pretraining.budget import tuning_of
-from metapt_explore.results.tables import tuned_by
+from metapt_explore.results.readers import readers_of
+from metapt_explore.results.tables import seconds_of, tuned_by
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
@@ -186,14 +187,18 @@ def _baseline_budget(
     if not made:
         return None
     stages, summaries = [artifact.stage for _, artifact in made], [artifact.summary for _, artifact in made]
+    # Of an ensemble with all that it combines.
+    seconds = [seconds_of(workspace, artifact) for _, artifact in made]
+    readers = [reader for _, artifact in made for reader in readers_of(workspace, artifact)]
     cells = sum(len(stage["config"]["data_seeds"]) for stage in stages)
-    peaks = [stage["peak_mib"] for stage in stages if stage.get("peak_mib") is not None]
+    run = [*stages, *(reader.stage for reader in readers)]
+    peaks = [stage["peak_mib"] for stage in run if stage.get("peak_mib") is not None]
     inits = sorted({stage["config"]["init_seed"] for stage in stages if "init_seed" in stage["config"]})
     rates = sorted({rate for stage in stages for rate in stage["config"].get("learning_rates") or ()})
     budget: Budget = {
         "method": baseline.name,
         "kind": baseline.kind,
-        "pretraining_row_passes": 0.0,
+        "pretraining_row_passes": _mean([_pretraining_passes(workspace, artifact) for _, artifact in made]),
         "diagnostic_rows": 0.0,
         "tuning_row_passes": sum(summary.get("row_passes") or 0 for summary in summaries) / max(cells, 1),
         "forward_rows": _forward(summaries, cells),
@@ -205,13 +210,20 @@ def _baseline_budget(
         "tasks": list(dict.fromkeys(entry["task"] for entry, _ in made)),
         "shots": study.evaluation.shots,
         "trained_parameters": max((summary.get("trained_parameters") or 0) for summary in summaries),
-        "seconds": sum(stage.get("seconds", 0.0) for stage in stages) / max(cells, 1),
-        "pretraining_seconds": 0.0,
+        "seconds": sum(own for own, _ in seconds) / max(cells, 1),
+        "pretraining_seconds": _mean([before for _, before in seconds]),
         "peak_mib": max(peaks) if peaks else None,
     }
     if by := made_by(summaries[0]):
         budget["made_by"] = by
     return budget
+
+
+def _pretraining_passes(workspace: Workspace, score: Artifact) -> float:
+    """Row passes of the pre-trainings behind an ensemble, each once; 0 for other baselines."""
+    parents = [reader.stage.get("parents", {}) for reader in readers_of(workspace, score)]
+    prompts = {each["prompt"] for each in parents if "prompt" in each}
+    return float(sum(workspace.artifact(prompt).summary.get("row_passes", 0) for prompt in prompts))
 
 
 def made_by(summary: Mapping[str, Any]) -> str:

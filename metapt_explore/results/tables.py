@@ -67,7 +67,7 @@ def _results(workspace: Workspace, study: str, entries: list[IndexEntry]) -> pd.
         if not artifact.finished:
             continue
         frame = artifact.table("results")
-        seconds, pretraining = _seconds(workspace, artifact)
+        seconds, pretraining = seconds_of(workspace, artifact)
         frames.append(frame)
         heads.append(
             {
@@ -100,7 +100,7 @@ def _stacked(frames: list[pd.DataFrame], heads: list[dict[str, Any]]) -> pd.Data
     return table.assign(**{str(column): head_of_row[column] for column in head_of_row})
 
 
-def _seconds(workspace: Workspace, artifact: Artifact) -> tuple[float, float]:
+def seconds_of(workspace: Workspace, artifact: Artifact) -> tuple[float, float]:
     """Of tuning and scoring, and of the pre-training behind it; of an ensemble those of what it combines."""
     seconds = artifact.stage["seconds"] + tuned_by(workspace, artifact).get("seconds", 0.0)
     prompts = {}

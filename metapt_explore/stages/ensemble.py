@@ -88,7 +88,7 @@ class Ensemble(Baseline):
         """
         for name, reader in zip(self.ensemble.of, self.readers, strict=True):
             artifact = reader.artifact
-            if artifact.is_whole and not keeps_dev_rows(artifact):
+            if not self.artifact.is_whole and artifact.is_whole and not keeps_dev_rows(artifact):
                 raise UserError(
                     f"'{self.baseline.name}' needs what '{name}' said of the dev rows of {self.called}, and an earlier "
                     f"version did not keep that: delete the folder {artifact.folder}, and run the study again to "

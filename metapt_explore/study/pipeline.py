@@ -26,6 +26,7 @@ from metapt_explore.storage.artifact import Artifact, Question
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.check import check_study
 from metapt_explore.study.failures import Failures, Named, PartFailed
+from metapt_explore.study.trackers import Trackers
 
 
 class StudyPipeline:
@@ -57,6 +58,8 @@ class StudyPipeline:
         #: What the last run could not compute, with the reasons.
         self.failed: list[FailedPart] = []
         self._saved = False
+        #: Other tools that are told of finished stages.
+        self.trackers = Trackers(self.config.name, {}, self.progress.notice)
         self.progress.plan(shares(self))
 
     # ------------------------------------------------------------------------------ what stages look at
@@ -146,6 +149,7 @@ class StudyPipeline:
                     while_waiting=lambda: self.progress.advance(0),
                     on_notice=self.progress.notice,
                 )
+                self.trackers.tell(stage.key, artifact, stage.subject())
             except Exception as error:
                 if self.failures is None or isinstance(error, PartFailed):
                     raise

@@ -23,6 +23,7 @@ from metapt_explore.study.lost import repair_lost
 from metapt_explore.study.overview import asked_scores, finished_scores
 from metapt_explore.study.pipeline import StudyPipeline
 from metapt_explore.study.preview import PLAN, Preview, plan_run
+from metapt_explore.study.trackers import trackers_of
 
 #: What is computed once for each initialisation seed.
 SCORED: tuple[Part, ...] = ("prompts", "scores")
@@ -50,6 +51,8 @@ def run_all(study: StudyPipeline, init_seeds: Sequence[int], until: Until = "all
         UserError: Where the study itself is wrong: found before anything is computed.
     """
     with_model = needs_model(check_until(until))
+    folder = study.workspace.study_folder(study.config.name)
+    study.trackers = trackers_of(study.config.name, folder / "trackers", lambda said: study.progress.notice(said))
     # What cannot be requested of this study is refused before anything is computed.
     if until in REQUESTS:
         list(REQUESTS[until].asked(study, init_seeds))
@@ -58,7 +61,6 @@ def run_all(study: StudyPipeline, init_seeds: Sequence[int], until: Until = "all
         study.check_settings()
     study.save()
     plan_run(study, init_seeds, until)
-    folder = study.workspace.study_folder(study.config.name)
     study.failures = failures = Failures(folder, lambda parts: _tell(study, parts))
     study.progress.tell_failed([])
     try:

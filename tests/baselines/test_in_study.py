@@ -13,11 +13,8 @@ import torch
 from kept import KeptInMemory, StopAt
 from small_inputs import inputs_of
 
-from metapt_explore.baselines import setfit
-from metapt_explore.baselines.adapters import lora
-from metapt_explore.baselines.full import full
-from metapt_explore.baselines.in_context import in_context
 from metapt_explore.baselines.inputs import OutcomeCheckpoint
+from metapt_explore.baselines.registry import run_of
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.cost.count import Reckoning
 from metapt_explore.errors import Cancelled
@@ -50,12 +47,12 @@ def test_a_cancelled_run_goes_on_at_the_next_baseline(world: Path, tmp_path: Pat
     assert set(results["method"]) == {"PT", "zero_shot", "full"}
 
 
-@pytest.mark.parametrize("kind", ["setfit", "lora", "full", "in_context"])
+@pytest.mark.parametrize("kind", ["setfit", "lora", "full", "in_context", "cpt", "prefix_tuning", "instruction_search"])
 def test_finished_data_seeds_are_kept(kind: str, world: Path) -> None:
     """Stopped during the second of two data seeds: the first is not trained again, and the same comes out."""
-    how = {"setfit": setfit.setfit, "lora": lora, "full": full, "in_context": in_context}[kind]
-    options = {"orders": 2} if kind == "in_context" else {}
-    inputs, counted = inputs_of(world, kind, **options), StopAt(None)
+    options = {"in_context": {"orders": 2}, "cpt": {"max_prompt_tokens": 40}}.get(kind, {})
+    inputs, counted = inputs_of(world, kind, settings=options), StopAt(None)
+    how = run_of(inputs.study.baseline("b"))
     whole = how(replace(inputs, on_units=counted))
     told_at_first = counted.calls % 2  # where it stands, before any of two equal parts
     kept = OutcomeCheckpoint(KeptInMemory())

@@ -14,7 +14,9 @@ from huggingface_hub import constants
 from metapt_explore import hub
 from metapt_explore.clusters.embed import load_encoder
 from metapt_explore.config import EncoderConfig, StudyConfig, load_study, parse
-from metapt_explore.cost.count import Reckoning
+from metapt_explore.config.embeddings import runs_encoder
+from metapt_explore.cost.calibrate import preview_without_model
+from metapt_explore.cost.count import Reckoning, Work
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.logistic_regression import LogisticRegressionHead
 from metapt_explore.reporting.report import make_report
@@ -67,6 +69,7 @@ def test_the_probe_reads_its_own_encoder(world: Path, other: Path, tmp_path: Pat
     assert said[said["data_seed"] == 1]["predicted"].tolist() == expected
     assert artifact.summary["runs"] == f"sentence encoder {other}"
     assert artifact.summary["trained_parameters"] == 48 + 1
+    assert Baseline.describe(artifact.summary, {}) == f"sentence encoder {other}, 20 test rows"
     record = record_of(study.workspace, "tiny")
     assert [budget.get("made_by") for budget in record.budgets] == ["sentence encoder encoder"]
     assert "or by a model of their own: probe: sentence encoder encoder." in make_report(record).markdown()
@@ -89,6 +92,20 @@ def test_a_larger_encoder_is_more_work(world: Path, other: Path, tmp_path: Path)
         if "embed" not in name
     )
     assert own / plain == pytest.approx(shapes(other) / shapes(world / "encoder"), rel=1e-2) and own > 3 * plain
+
+
+def test_the_studys_encoder_is_not_needed_where_each_has_its_own(world: Path, other: Path, tmp_path: Path) -> None:
+    def runs(*baselines: Any, **changes: Any) -> bool:
+        return runs_encoder(parse(StudyConfig, tiny.study_tree(world, baselines=list(baselines), **changes), "test"))
+
+    assert runs(probe(other)), "texts are embedded for the clusterings"
+    words = {"embeddings": {"kind": "tfidf"}}
+    assert not runs(probe(other), **words) and runs(probe(None), **words) and runs(probe(world / "encoder"), **words)
+    tree = tiny.study_tree(world, methods=[], baselines=[probe(other)], encoder={"name": "/nowhere"}, **words)
+    study = Study(parse(StudyConfig, tree, "test"), tmp_path)
+    check_study(study)
+    cost = preview_without_model(study.config, {"probe": Work(embedded=100)}, "cpu")
+    assert cost.seconds > 0
 
 
 @pytest.mark.parametrize("kind", ["linear_probe", "setfit"])

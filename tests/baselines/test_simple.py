@@ -158,7 +158,7 @@ def test_the_probe_alone_is_the_one_beside_words(compared: Study) -> None:
 
 def test_run_makes_baselines_and_shows_them(compared: Study) -> None:
     results = compared.results()
-    assert list(results.columns) == COLUMNS
+    assert list(results.columns) == [*COLUMNS, "c"]
     cells = results.groupby(["task", "method"], sort=False).size().unstack(0)
     names = [baseline.name for baseline in compared.config.baselines]
     assert set(cells.index) == {"PT", *names}

@@ -111,7 +111,7 @@ def test_groupings_baselines_and_examples_are_chosen(
     at.multiselect(key="new_algorithms_domain").set_value(["hdbscan", "known_groups", "lda"]).run()
     at.number_input(key="new_clusters").set_value(5)
     offered = at.multiselect(key="new_baselines")
-    assert offered.options == [kind.title for kind in BaselineConfig.kinds.values()]
+    assert offered.options == [kind.title for kind in BaselineConfig.kinds.values() if not kind.combines]
     offered.set_value(["tfidf", "setfit", "setfit_package", "static_embeddings"])
     assert "32" not in at.multiselect(key="new_more_shots").options, "no class has so many texts"
     at.checkbox(key="new_own_task").uncheck().run()

@@ -19,6 +19,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.export.export import PromptChoice, export_prompt
 from metapt_explore.reporting.readers_section import taken_table, undecided_sentence
 from metapt_explore.reporting.report import make_report
+from metapt_explore.results.budgets import method_budgets
 from metapt_explore.results.find_lineage import lineage
 from metapt_explore.results.predictions import predictions_of
 from metapt_explore.results.readers import format_readers, reader_weights, readers_table
@@ -126,6 +127,10 @@ def test_it_costs_what_its_readers_cost(study: Study) -> None:
     assert mean["row_passes"] == prompt["row_passes"] + words["row_passes"] / 2
     results = study.results().set_index(["method", "data_seed"])["seconds"]
     assert results["mean", 2] >= results["PT", 2]
+    budgets = {budget["method"]: budget for budget in method_budgets(study.workspace, study.config)}
+    assert budgets["mean"]["tuning_row_passes"] == budgets["PT"]["tuning_row_passes"] > 0
+    assert budgets["mean"]["seconds"] > budgets["PT"]["seconds"] > 0 == budgets["tfidf"]["pretraining_row_passes"]
+    assert budgets["mean"]["pretraining_seconds"] == pytest.approx(budgets["PT"]["pretraining_seconds"])
     assert not [key for key in count(study) if "mean" in key]
 
 
@@ -234,3 +239,20 @@ def test_its_readers_stand_behind_a_score(study: Study) -> None:
     assert set(traced.rows()["split"]) == {"train", "dev", "test"} and traced.texts().empty
     alone = lineage(study.workspace, "tiny", "alone", "mood", data_seed=2, init_seed=0)
     assert "takes 'tfidf', by no dev row" in str(alone)
+
+
+def test_a_run_goes_on_without_what_cannot_be_combined(study: Study, world: Path, tmp_path: Path) -> None:
+    """One part fails, with what to do; at one example of each class dev decides nothing."""
+    workspace = shutil.copytree(study.workspace.folder, tmp_path / "workspace")
+    grown = Study(tree_of(world, more_shots=[1]), workspace)
+    for path in (workspace / "artifacts").glob("baseline-*"):
+        if "readers" in pd.read_parquet(path / "results.parquet"):
+            shutil.rmtree(path)
+    score = Study(tree_of(world), workspace).baseline("tfidf", "mood")
+    (score.folder / "dev_predictions.parquet").unlink()
+    reseal(score.folder)
+    grown.run()
+    assert {part.key.split("/")[2] for part in grown.failed} == {"best", "mean", "weighed", "alone"}
+    assert all("delete the folder" in part.reason for part in grown.failed)
+    at_one = grown.baseline("best", "mood", 0, shots=1).table("results").iloc[0]
+    assert reader_weights(at_one) == {"weights": {"PT": 1.0, "tfidf": 0.0, "majority": 0.0}, "dev_rows": 0}
