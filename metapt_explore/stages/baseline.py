@@ -21,13 +21,14 @@ from metapt_explore.config.task_terms import study_of
 from metapt_explore.cost.baselines import ENCODER_TOKENS, baseline_tokens
 from metapt_explore.cost.count import Reckoning, Work
 from metapt_explore.stages.base import Needs, Pipeline, Stage, called_at, each_shots, listed_at, of_shots, tasks_at
+from metapt_explore.stages.baseline_outcome import write_outcome
 from metapt_explore.stages.split import Split
+from metapt_explore.stages.texts import counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs
 
 if TYPE_CHECKING:
-    from metapt_explore.baselines.inputs import BaselineOutcome
     from metapt_explore.fewshot.scoring import LabelledTexts
 
 #: What runs, as summaries say it.
@@ -249,6 +250,13 @@ class Baseline(Stage):
         spent = {"seconds": before + time.monotonic() - began, "peak_mib": watch.peak}
         out.write_table("telemetry", pd.DataFrame([spent]))
 
+    @classmethod
+    def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+        """See `Stage.describe`: what ran, by which package, on how many rows."""
+        return ", ".join(
+            filter(None, [summary.get("runs"), summary.get("package"), counted(summary.get("test_rows"), "test row")])
+        )
+
     def work(self, reckoning: Reckoning) -> Work:
         """See `Stage.work`."""
         if self.baseline.runs is None:
@@ -268,49 +276,3 @@ class Baseline(Stage):
         if by_model:
             return reckoning.whole_texts(tokens / reckoning.text_tokens)
         return Work(embedded=round(tokens * encoder_factor(self.baseline, timed_encoder(self.study))))
-
-
-def write_outcome(
-    out: ArtifactWriter, outcome: BaselineOutcome, test: LabelledTexts, *, runs: str, package: str | None = None
-) -> None:
-    """Measures a baseline's scores on the test rows, whose labels are looked at here for the first time.
-
-    Writes ``results`` (the columns of a few-shot evaluation, and what else dev chose), ``curves`` where there
-    are steps, and the summary.
-    """
-    from metapt_explore.fewshot.scoring import measure
-
-    results = []
-    for seed, scored in outcome.seeds.items():
-        end = measure(scored.scores, test.labels, outcome.verbalizer)
-        begin = None if scored.start is None else measure(scored.start, test.labels, outcome.verbalizer)
-        results.append(
-            {
-                "data_seed": seed,
-                "accuracy": end["accuracy"],
-                "macro_f1": end["macro_f1"],
-                "test_loss": end["loss"],
-                "start_accuracy": None if begin is None else begin["accuracy"],
-                "start_loss": None if begin is None else begin["loss"],
-                "dev_accuracy": scored.dev_accuracy,
-                "learning_rate": scored.chosen.get("learning_rate"),
-                "step": scored.chosen.get("step"),
-                **{key: value for key, value in scored.chosen.items() if key not in ("learning_rate", "step")},
-            }
-        )
-    table = pd.DataFrame(results)
-    empty = {"start_accuracy": "float64", "start_loss": "float64", "learning_rate": "float64", "step": "Int64"}
-    out.write_table("results", table.astype(empty))
-    if outcome.curves:
-        out.write_table("curves", pd.DataFrame(outcome.curves))
-    spent = outcome.spent
-    out.write_summary(
-        {
-            "runs": runs,
-            "row_passes": spent.row_passes,
-            "forward_rows": spent.forward_rows,
-            "trained_parameters": spent.trained_parameters,
-            "test_rows": len(test.texts),
-            **({"package": package} if package else {}),
-        }
-    )

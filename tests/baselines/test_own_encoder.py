@@ -69,6 +69,7 @@ def test_the_probe_reads_its_own_encoder(world: Path, other: Path, tmp_path: Pat
     assert said[said["data_seed"] == 1]["predicted"].tolist() == expected
     assert artifact.summary["runs"] == f"sentence encoder {other}"
     assert artifact.summary["trained_parameters"] == 48 + 1
+    assert Baseline.describe(artifact.summary, {}) == f"sentence encoder {other}, 20 test rows"
     record = record_of(study.workspace, "tiny")
     assert [budget.get("made_by") for budget in record.budgets] == ["sentence encoder encoder"]
     assert "or by a model of their own: probe: sentence encoder encoder." in make_report(record).markdown()
