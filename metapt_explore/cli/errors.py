@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from metapt_explore.results.decisions import TaskDecisions
+    from metapt_explore.statistics.ground import Grounds
 
 #: Texts that are printed on either side; --json prints all.
 SHOWN = 5
@@ -50,7 +51,7 @@ def errors(
     """
     from metapt_explore.statistics.errors import compare_rows, comparison_sentence
 
-    decisions = _decisions(study, task, pair.shots, workspace)
+    decisions, grounds = _decisions(study, task, pair.shots, workspace)
     first, second = decisions.of(pair.method), decisions.of(pair.against)
     if slices:
         _print_slices(decisions, [pair.method, pair.against], as_json=as_json)
@@ -64,7 +65,7 @@ def errors(
         return
     console = make_console()
     say(console, comparison_sentence(pair.method, pair.against, found))
-    say(console, _intervals(first, second))
+    say(console, _intervals(first.assign(task=task), second.assign(task=task), grounds))
     ahead = {pair.method: found.rows[found.rows["difference"] > 0]}
     ahead[pair.against] = found.rows[found.rows["difference"] < 0][::-1]
     shown = decisions.shown
@@ -82,33 +83,34 @@ def errors(
             console.print(table)
 
 
-def _decisions(study: str, task: str, shots: int | None, workspace: Path | None) -> TaskDecisions:
-    """Decisions of a study of the workspace, or of a record's folder.
+def _decisions(study: str, task: str, shots: int | None, workspace: Path | None) -> tuple[TaskDecisions, Grounds]:
+    """Decisions of a study of the workspace, or of a record's folder, and what is known of its tasks' samples.
 
     Raises:
         UserError: Where there are none.
     """
+    from metapt_explore.reporting.notes import grounds_of
     from metapt_explore.results.decisions import check_decisions, decisions_in, decisions_of
-    from metapt_explore.results.record import Record
+    from metapt_explore.results.record import Record, scores_of
     from metapt_explore.storage.workspace import Workspace
 
     opened = Workspace(workspace)
     if not (Path(study) / "record.json").is_file():
-        return decisions_in(opened, opened.study_config(study), task, shots)
+        return decisions_in(opened, opened.study_config(study), task, shots), grounds_of(scores_of(opened, study))
     if shots is not None:
         raise UserError("A record keeps the decisions of the study's own number of examples: leave --shots out.")
     record = Record.load(Path(study))
     check_decisions(record)
     if record.predictions.empty:
         raise UserError(f"The record in {study} keeps no decisions: it was written by an earlier version.")
-    return decisions_of(record, task, opened)
+    return decisions_of(record, task, opened), grounds_of(record)
 
 
-def _intervals(first: pd.DataFrame, second: pd.DataFrame) -> str:
+def _intervals(first: pd.DataFrame, second: pd.DataFrame, grounds: Grounds) -> str:
     from metapt_explore.statistics.two_level import COVERS, two_level
 
     try:
-        return f"{two_level(first, second).sentence} {COVERS}"
+        return f"{two_level(first, second, grounds=grounds).sentence} {COVERS}"
     except ValueError as error:
         return f"No interval over seeds and rows together: {error}."
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.escaping import csv_text, one_line
-from metapt_explore.reporting.document import Document, Heading, Table, cell_text, plain_text, spans
+from metapt_explore.reporting.document import Document, Folded, Heading, Table, cell_text, plain_text, spans
 from metapt_explore.storage.files import write_bytes
 
 #: What stands for a letter in LaTeX. A bracket or an asterisk behind ``\\`` would be its argument.
@@ -154,7 +154,8 @@ def write_tables(document: Document, folder: Path, formats: Sequence[str]) -> li
 def named_tables(document: Document) -> Iterator[tuple[str, Table]]:
     """Each table with a name for its file: its section's, numbered from the second one of a section on."""
     section, seen = "table", dict[str, int]()
-    for block in document.blocks:
+    blocks = [inner for block in document.blocks for inner in (block.blocks if isinstance(block, Folded) else [block])]
+    for block in blocks:
         if isinstance(block, Heading):
             section = re.sub(r"[^a-z0-9]+", "-", plain_text(block.text).lower()).strip("-") or "table"
         elif isinstance(block, Table) and len(block.rows.columns):

@@ -83,19 +83,24 @@ class Slices(Stage):
         """Clusterings whose clusters lie somewhere: all but controls that ignore what texts say."""
         return [c.name for c in self.study.clusterings if not isinstance(c, OnePool | RandomGroups)]
 
+    @property
+    def embeddings(self) -> Embeddings:
+        """The encoder's vectors of the texts, whatever clusters were made from: it can embed rows as well."""
+        return Embeddings(self.pipeline, by_encoder=True)
+
     @cached_property
     def parents(self) -> Mapping[str, Stage | Artifact]:
-        """The task's rows, the embeddings of the texts, and the clusterings."""
+        """The task's rows, the texts' embeddings, and the clusterings."""
         clusters = {f"clusters {name}": Clusters(self.pipeline, name) for name in self.clusterings}
-        return {"split": Split(self.pipeline, self.task), "embeddings": Embeddings(self.pipeline), **clusters}
+        return {"split": Split(self.pipeline, self.task), "embeddings": self.embeddings, **clusters}
 
     def config(self) -> dict[str, Any]:
         """Which rows, and how they are embedded: as the texts were."""
-        return {"scored_on": self.study.evaluation.scored_on, **Embeddings(self.pipeline).config()}
+        return {"scored_on": self.study.evaluation.scored_on, **self.embeddings.config()}
 
     def inputs(self) -> dict[str, Any]:
         """The encoder's files, and where it runs."""
-        return Embeddings(self.pipeline).inputs()
+        return self.embeddings.inputs()
 
     def compute(self, out: ArtifactWriter) -> None:
         """Embeds the rows; looks for the nearest text and, in each clustering, the nearest centroid."""

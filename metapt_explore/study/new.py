@@ -102,6 +102,7 @@ class Choices:
         model: Language model.
         encoder: Sentence encoder whose embeddings are clustered.
         embeddings: What is clustered (`EmbeddingsConfig.kind`).
+        outliers: What becomes of the texts that HDBSCAN leaves out (`HdbscanClustering.outliers`).
         shots: Labelled examples a class; those of the scale when None.
         length: Vectors of the prompt.
         placement: Where the prompt stands; the first that the model's family can do when None.
@@ -122,6 +123,7 @@ class Choices:
     model: str = "smollm2-135m"
     encoder: str = "minilm"
     embeddings: str = "encoder"
+    outliers: str = "drop"
     shots: int | None = None
     length: int = 8
     placement: Placement | None = None
@@ -160,6 +162,7 @@ def new_study(
             "name": algorithm,
             "algorithm": algorithm,
             **({"n_clusters": choices.n_clusters} if kinds[algorithm].counted else {}),
+            **({"outliers": choices.outliers} if algorithm == "hdbscan" and choices.outliers != "drop" else {}),
         }
         for algorithm in algorithms
     ]

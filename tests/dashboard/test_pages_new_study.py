@@ -110,6 +110,9 @@ def test_groupings_baselines_and_examples_are_chosen(
     assert "Choose how texts are grouped" in said(at, "warning") and not asked
     at.multiselect(key="new_algorithms_domain").set_value(["hdbscan", "known_groups", "lda"]).run()
     at.number_input(key="new_clusters").set_value(5)
+    at.selectbox(key="new_outliers").set_value("c_tf_idf")
+    at.selectbox(key="new_embeddings").set_value("tfidf").run()
+    assert any("The study uses TF-IDF with more dimensions" in str(box.value) for box in at.caption)
     offered = at.multiselect(key="new_baselines")
     assert offered.options == [kind.title for kind in BaselineConfig.kinds.values() if not kind.combines]
     offered.set_value(["tfidf", "setfit", "setfit_package", "static_embeddings"])
@@ -124,7 +127,8 @@ def test_groupings_baselines_and_examples_are_chosen(
         ("hdbscan", "hdbscan", None), ("known_groups", "known_groups", None), ("lda", "lda", None),
         ("random", "random_groups", "hdbscan"),
     ]  # fmt: skip
-    assert study.clustering("lda").n_clusters == 5
+    assert study.clustering("lda").n_clusters == 5 and study.embeddings.kind == "tfidf"
+    assert study.clusterings[0].model_dump()["outliers"] == "c_tf_idf"
     learned = {m.name: m.clustering for m in study.methods if m.kind == "metapt"}
     assert learned == {
         "MetaPT hdbscan": "hdbscan", "MetaPT known groups": "known_groups", "MetaPT lda": "lda",

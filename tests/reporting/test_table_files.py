@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metapt_explore.escaping import one_line
-from metapt_explore.reporting.document import Document, Heading, Table, quoted
+from metapt_explore.reporting.document import Document, Folded, Heading, Table, quoted
 from metapt_explore.reporting.table_files import LATEX, csv, latex, latex_text, named_tables, typst, typst_text
 
 #: Letters that LaTeX or Typst acts on, more often than chance would draw them.
@@ -106,6 +106,8 @@ def test_files_are_called_after_their_sections() -> None:
     document, rows = Document("t"), pd.DataFrame({"a": [1]})
     document.add(Table(rows), Heading("On equal *terms*?"), Table(rows), Table(rows), Heading("水"), Table(rows))
     assert [name for name, _ in named_tables(document)] == ["table", "on-equal-terms", "on-equal-terms-2", "table-2"]
+    document.add(Folded("closed", [Table(rows)]))
+    assert [name for name, _ in named_tables(document)][-1] == "table-3"
 
 
 def test_on_the_command_line(

@@ -56,3 +56,17 @@ def test_facts_that_all_rows_share_cut_nothing() -> None:
     found = slicings(rows, ["a", "b"])
     assert list(found) == ["class", "nearest cluster of k"]
     assert list(slicings(rows.assign(group=None), ["a"])) == ["class", "nearest cluster of k"]
+
+
+def test_clusters_of_words_are_looked_for_among_the_vectors_of_the_encoder(world: Path, tmp_path: Path) -> None:
+    tree = tiny.study_tree(world, methods=[], baselines=["tfidf"])
+    tree |= {"clusterings": [{"name": "kmeans", "algorithm": "kmeans", "n_clusters": 4, "dimensions": 8}]}
+    tree["evaluation"] |= {"tasks": [str(world / "mood.yaml")]}
+    by_words = Study(tree | {"embeddings": "tfidf"}, tmp_path / "words")
+    found = by_words.request("slices", task="mood").table("slices")
+    plain = Study(tree, tmp_path / "plain")
+    again = plain.request("slices", task="mood")
+    assert found["similarity"].tolist() == again.table("slices")["similarity"].tolist()
+    assert again.stage["parents"]["embeddings"] == plain.embeddings().id
+    names = {cluster["name"] for cluster in by_words.clusters("kmeans").summary["clusters"]}
+    assert set(found["cluster:kmeans"]) <= names

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from metapt_explore.auxiliary_tasks.quick_look import MOST_TEXTS, QuickLook, TaskCount
+from metapt_explore.clusters.outliers import WORDS
 from metapt_explore.config import ClusteringConfig, Columns, SourceConfig
 from metapt_explore.config.embeddings import EmbeddingsConfig
 from metapt_explore.config.label_values import class_of_values
@@ -209,7 +210,12 @@ def _algorithms(source: SourceConfig) -> dict[str, Any]:
         help="What clusters are made from. Vectors of your own go into the study's file: "
         "`embeddings: {kind: file, file: …}`.",
     )
-    return {"algorithms": algorithms, "control": control, "embeddings": embeddings}
+    chosen: dict[str, Any] = {"algorithms": algorithms, "control": control, "embeddings": embeddings}
+    if "hdbscan" in algorithms:
+        chosen["outliers"] = st.selectbox(
+            "Texts that HDBSCAN leaves out are", list(WORDS), format_func=lambda how: WORDS[how], key="new_outliers"
+        )
+    return chosen
 
 
 def _show(look: QuickLook, bounds: Bounds, n_clusters: int, formats: list[str], called: str) -> None:
