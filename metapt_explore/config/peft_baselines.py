@@ -117,4 +117,4 @@ class CptBaseline(PeftBaseline):
     decay: float = Field(
         0.95, gt=0, le=1, description="weight of an example's label in the loss, against that of the next example"
     )
-    learning_rates: Rates = Field([1e-4, 3e-4, 1e-3, 3e-3], description=RATES)
+    learning_rates: Rates = Field([1e-3, 3e-3, 1e-2, 3e-2], description=RATES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from metapt_explore.config import StudyConfig
+from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import questions_of
 from metapt_explore.statistics.designs import seed_design
 from metapt_explore.statistics.detectable import recorded_spread, smallest_difference
@@ -27,13 +28,16 @@ def detectable_sentence(config: StudyConfig) -> str:
     """
     import pandas as pd
 
-    study = config.model_dump(mode="json")
-    asked = questions_of(study, [method.name for method in config.methods])
+    listed = pd.DataFrame({"method": [method.name for method in config.methods]})
+    # Methods that differ in seeds only answer together, as in the report.
+    study = over_seeds(listed, config.model_dump(mode="json")).study
+    kinds_of = {method["name"]: method["kind"] for method in study["methods"]}
+    asked = questions_of(study, list(kinds_of))
     primary = next((question for question in asked if question.primary), None)
     if primary is None:
         return ""
     evaluation = config.evaluation
-    kinds = config.method(primary.method).kind, config.method(primary.baseline).kind
+    kinds = kinds_of[primary.method], kinds_of[primary.baseline]
     spread = recorded_spread(kinds, len(evaluation.tasks), evaluation.shots)
     difference = smallest_difference(evaluation.pairs, spread.deviation)
     margin, deviation = evaluation.margin, points(spread.deviation, sign=False)

@@ -12,9 +12,10 @@ from command_line import call
 from looking import charts, said, tab
 from streamlit.testing.v1 import AppTest
 
+from metapt_explore.reporting import published
 from metapt_explore.reporting.notes import grounds_of
 from metapt_explore.results.predictions import predictions_of
-from metapt_explore.results.record import scores_of
+from metapt_explore.results.record import record_of, scores_of
 from metapt_explore.statistics.errors import compare_rows, comparison_sentence
 from metapt_explore.statistics.numbers import interval
 from metapt_explore.statistics.two_level import COVERS, two_level
@@ -50,6 +51,17 @@ def test_two_methods_decision_by_decision(show: Open, copied: Workspace) -> None
     tab(at, "errors_tabs", "Where they differ")
     at.selectbox(key="errors_against").set_value("MetaPT").run()
     assert not at.exception and "Choose two methods" in said(at)
+
+
+def test_the_answer_stands_beside_its_interval_over_rows(show: Open, copied: Workspace, tmp_path: Path) -> None:
+    kept = pd.concat([predictions_of(copied, "tiny", task) for task in ("mood", "question")])
+    first, second = (kept[kept["method"] == name] for name in ("MetaPT", "PPT"))
+    whole = two_level(first, second, grounds=grounds_of(scores_of(copied, "tiny")))
+    at = show(copied.folder, "compare")
+    assert not at.exception and not at.error and f"With test rows: {whole.sentence}" in said(at, "caption")
+    record_of(copied, "tiny").save(tmp_path / "record")
+    at = show(copied.folder, "compare", published.open_record(copied, tmp_path / "record"))
+    assert not at.exception and not at.error and f"With test rows: {whole.sentence}" in said(at, "caption")
 
 
 def test_scores_without_decisions_say_so(show: Open, demo: Workspace) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,3 +69,6 @@ def test_the_spread_is_that_of_the_table_by_hand() -> None:
 def test_a_plan_says_what_could_be_found() -> None:
     said = detectable_sentence(load_study("tour"))
     assert "between MetaPT and PPT is found in 80 % of studies" in said and "cannot tell" in said
+    crossed = load_study(Path(__file__).parents[2] / "studies" / "crossed.yaml")
+    assert "With 100 pairs of seeds on 7 tasks" in detectable_sentence(crossed)
+    assert "between MetaPT and PPT" in detectable_sentence(crossed)  # over its clusterings and orders

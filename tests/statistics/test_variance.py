@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from simulated import COLUMNS, simulated, table
 
+from metapt_explore.config import load_study
 from metapt_explore.errors import UserError
+from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.statistics import variance_sources
 
 
@@ -148,3 +152,28 @@ def test_a_metric_that_a_method_has_not_is_refused() -> None:
     table = pd.DataFrame(rows, columns=["method", "task", "data_seed", "init_seed", "calibrated_accuracy"])
     with pytest.raises(UserError, match="has no `calibrated_accuracy`"):
         variance_sources(table, "PT", "calibrated_accuracy")
+
+
+def test_the_crossed_study_can_be_split_into_all_four_sources() -> None:
+    """Scores as `studies/crossed.yaml` will have them, with parts that are known."""
+    study = load_study(Path(__file__).parents[2] / "studies" / "crossed.yaml")
+    rng = np.random.default_rng(0)
+    parts = {name: rng.normal(0, 0.02, 10) for name in ("init", "data", "order", "clustering")}
+    rows = []
+    for method in study.methods:
+        if method.kind != "metapt":
+            continue
+        order, clustering = (int(part[1:]) for part in method.name.split("-")[1:])
+        for init, data in study.evaluation.pairs:
+            place = study.evaluation.data_seeds.index(data)
+            score = 0.7 + parts["init"][init] + parts["data"][place] + parts["order"][order]
+            rows.append((method.name, "mr", data, init, score + parts["clustering"][clustering]))
+    scores = pd.DataFrame(rows, columns=["method", "task", "data_seed", "init_seed", "accuracy"])
+    joined = over_seeds(scores, study.model_dump(mode="json"))
+    label = next(name for name in joined.stands_for if name.startswith("MetaPT"))
+    sources = variance_sources(joined.results, label).set_index(["task", "source"])["variance"]
+    assert sources["mr", "pre-training"] == pytest.approx(parts["init"].var(ddof=1))
+    assert sources["mr", "few-shot sample"] == pytest.approx(parts["data"].var(ddof=1))
+    assert sources["mr", "clustering"] == pytest.approx(parts["clustering"][:2].var(ddof=1))
+    assert sources["mr", "order"] == pytest.approx(parts["order"][:2].var(ddof=1))
+    assert sources["mr", "interaction and rest"] == pytest.approx(0, abs=1e-9)

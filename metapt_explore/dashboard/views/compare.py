@@ -16,6 +16,7 @@ from metapt_explore.dashboard.parts import (
     two_methods,
 )
 from metapt_explore.dashboard.parts.answer import show_answer, show_notes, show_questions
+from metapt_explore.dashboard.parts.over_rows import show_over_rows
 from metapt_explore.dashboard.parts.study_scores import StudyScores
 from metapt_explore.dashboard.parts.tabs import show_tabs
 from metapt_explore.dashboard.parts.two_methods import Pair
@@ -48,6 +49,8 @@ def _compare(scores: StudyScores) -> None:
     if pair is not None:
         with answer:
             show_answer(pair.comparison, found.question(pair.both.first, pair.both.second))
+            if pair.first[0] == pair.second[0] == scores.name:
+                show_over_rows(scores, pair.comparison)
     show_tabs("compare", _tabs(scores, pair))
 
 
