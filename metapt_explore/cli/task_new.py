@@ -133,6 +133,8 @@ def new_task_in_terminal(wanted: Wanted, out: Path | None, *, ask: bool) -> None
     of_seeds = f", data_seeds: {seeds}" if seeds else ""
     echo(f"Use it in a study, `evaluation: {{tasks: [{out.resolve()}], shots: {min(shots, USUAL_SHOTS)}{of_seeds}}}`,")
     echo("or on the dashboard's Texts page.")
+    if task.splits is not None and task.splits.train != task.splits.dev:
+        echo(f"For every training row of a published set: `tasks: [{{task: {out.resolve()}, shots: all}}]`.")
 
 
 def _ask(question: str, proposed: str) -> str:

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from metapt_explore.config.limits import LONGEST_TEXT, MOST_CLASSES, MOST_SEARCHED
+from metapt_explore.config.limits import LONGEST_TEXT, MOST_CLASSES, MOST_SEARCHED, Count
 from metapt_explore.config.names import Name, Text
 
 
@@ -251,11 +251,11 @@ class TaskConfig(LabelsConfig):
     instead_of: Text | None = Field(
         None, exclude=True, description="set when read: the file that the hub stands in for"
     )
-    shots: int | Literal["all"] | None = Field(
+    shots: Count | Literal["all"] | None = Field(
         None, exclude=True, description="set by the study (`evaluation.tasks`): its own number of examples per class"
     )
-    dev_share: float | None = Field(None, exclude=True, description="likewise")
-    max_tokens: int | None = Field(None, exclude=True, description="likewise: tokens of a text that the model reads")
+    dev_share: float | None = Field(None, gt=0, lt=1, exclude=True, description="likewise")
+    max_tokens: Count | None = Field(None, exclude=True, description="likewise: tokens of a text that the model reads")
 
     @model_validator(mode="after")
     def _one_kind_of_data(self) -> TaskConfig:

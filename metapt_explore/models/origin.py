@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from metapt_explore.config import read_yaml
+from metapt_explore.errors import UserError
 from metapt_explore.storage.files import read_json
 
 #: Facts that were noted when the folder was made. Not a suffix that `content_hash` looks at: the model is the same.
@@ -45,8 +47,8 @@ def origin_of(folder: Path) -> dict[str, Any]:
         of the hub's cache; ``quantisation`` by the model's own configuration.
     """
     facts: dict[str, Any] = {}
-    with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
-        noted = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
+    with suppress(UserError):
+        noted = read_yaml(folder / FILE)
         facts |= noted if isinstance(noted, dict) else {}
     if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name):
         facts["commit"] = folder.name
