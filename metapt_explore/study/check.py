@@ -20,7 +20,6 @@ def check_study(pipeline: Pipeline) -> None:
     from metapt_explore.baselines.registry import check_baselines
     from metapt_explore.baselines.registry import check_files as check_baseline_files
     from metapt_explore.clusters.embed import check_encoder_files
-    from metapt_explore.clusters.own_vectors import check_vectors
     from metapt_explore.config.families import FAMILIES
     from metapt_explore.models.device import resolve_device
     from metapt_explore.models.load import check_files, layout_class
@@ -33,8 +32,7 @@ def check_study(pipeline: Pipeline) -> None:
     resolve_device(model.device)
     if runs_encoder(study) or not study.clusterings:
         check_encoder_files(study.encoder)
-    if isinstance(study.embeddings, FileEmbeddings):
-        check_vectors(study.embeddings, study.texts)
+    check_own_vectors(pipeline)
     check_baseline_files(study)
     files = check_files(model)
     layout = layout_class(family)(files.tokenizer, model, pipeline.model.placement)
@@ -77,6 +75,19 @@ def check_study(pipeline: Pipeline) -> None:
         if stored is not None:
             stored.check_fits(study.prompt.length, prompt_width(settings, pipeline.model.placement))
             stored.read()
+
+
+def check_own_vectors(pipeline: Pipeline) -> None:
+    """Checks a file of the user's own vectors against the texts' source, where there is one.
+
+    Raises:
+        UserError: Naming the file, and what does not fit.
+    """
+    from metapt_explore.clusters.own_vectors import check_vectors
+
+    study = pipeline.config
+    if isinstance(study.embeddings, FileEmbeddings) and study.clusterings:
+        check_vectors(study.embeddings, study.texts)
 
 
 def _check_demonstrations(pipeline: Pipeline) -> None:

@@ -104,8 +104,9 @@ def test_own_vectors_follow_their_texts_where_some_are_dropped(world: Path, tmp_
 def test_what_does_not_fit_is_refused_before_anything_is_computed(world: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "own.npy", np.ones((7, 3)))
     study = study_of(world, tmp_path / "w", {"kind": "file", "file": str(tmp_path / "own.npy")})
-    with pytest.raises(UserError, match=r"own\.npy holds 7 vectors, and the texts' source has 160 rows"):
-        study.run()
+    for until in ("all", "clusters", "memberships"):
+        with pytest.raises(UserError, match=r"own\.npy holds 7 vectors, and the texts' source has 160 rows"):
+            study.run(until=until)
     assert not [folder for folder in (tmp_path / "w").rglob("stage.json")]
 
 
