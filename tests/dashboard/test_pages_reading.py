@@ -79,7 +79,7 @@ def test_tasks_of_clusters_say_which_cluster_a_word_stands_for(pairs: Path, show
         and folder.parent.name
         in json.loads((tasks.parent / "stage.json").read_text(encoding="utf-8"))["parents"].values()
     )
-    titles = {note["text"] for note in charts(at)[0]["layout"]["annotations"]}
+    titles = {note["text"].replace("<br>", " ") for note in charts(at)[0]["layout"]["annotations"]}
     of_row, expected = pd.read_parquet(clusters)["cluster"], set()
     for _, rows in pd.read_parquet(tasks).groupby("task"):
         words = rows.groupby("label", sort=False)["row"].first()
