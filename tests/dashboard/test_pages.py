@@ -240,7 +240,8 @@ def test_fewshot_shows_table_curves_spread_and_caution(show: Open, demo: Workspa
     summary = tab(at, "scores", "Start and worst").dataframe[0].value
     # PT has 0.50 and 0.60: mean 55, sample standard deviation 100 * 0.1 / sqrt 2 = 7.07, worst 50.
     assert summary.iloc[0].to_dict() == {
-        "task": "trec", "method": "PT", "start": 40.0, "mean": 55.0, "macro_f1": 55.0, "std": 7.1, "worst": 50.0, "seeds": 2,
+        "task": "trec", "method": "PT", "start": 40.0, "mean": 55.0, "macro_f1": 55.0, "std": 7.1, "worst": 50.0,
+        "seeds": 2,
     }  # fmt: skip
     assert len(tab(at, "scores", "All scores").dataframe[0].value) == 6
     labels = [button.proto.label for button in at.get("download_button")]
