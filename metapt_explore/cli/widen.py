@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from metapt_explore.cli.options import WorkspaceOption
 from metapt_explore.progress.console import make_console, say
+
+#: How names of a user's own files end.
+FILE_ENDINGS = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".xlsx", ".gz", ".npy", ".yaml", ".yml"}
+
+
+def own_files(settings: Any) -> list[str]:
+    """Names of files in the settings of a record, which keeps no folders.
+
+    Example:
+        >>> own_files({"texts": {"path": "reviews.csv"}, "evaluation": {"tasks": ["trec", "own.yaml"]}})
+        ['reviews.csv', 'own.yaml']
+    """
+    if isinstance(settings, str):
+        return [settings] if Path(settings).suffix.lower() in FILE_ENDINGS else []
+    inside = settings.values() if isinstance(settings, dict) else settings if isinstance(settings, list) else ()
+    return list(dict.fromkeys(file for value in inside for file in own_files(value)))
 
 
 def widen(
@@ -47,5 +63,7 @@ def widen(
     write_bytes(file, wide.yaml.encode())
     for change in wide.changes:
         say(console, change.sentence)
+    if (folder / "record.json").is_file() and (cut := own_files(record.study)):
+        say(console, f"A record keeps no folders: write in {file} where these files lie: {', '.join(cut)}.")
     where = "" if workspace is None else f" --workspace {workspace}"
     say(console, f"Written: {file}. Run it: metapt run {file}{where}")

@@ -64,7 +64,8 @@ def membership_table(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFr
 
     Returns:
         Columns row, cluster, first, first_probability, second (-1 where there is one cluster), second_probability, and
-        entropy (0: certain, 1: every cluster is as probable).
+        entropy (0: certain, 1: every cluster is as probable). A row that is in no cluster at all (taken out by hand,
+        no word that is known) has -1 for first and second.
 
     Example:
         >>> membership_table(np.array([[0.25, 0.75]]), np.array([1])).iloc[0, :6].tolist()
@@ -76,13 +77,14 @@ def membership_table(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFr
     several = clusters > 1
     shares = probabilities / np.maximum(probabilities.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
+    somewhere = probabilities.any(axis=1)
     return pd.DataFrame(
         {
             "row": np.arange(rows),
             "cluster": labels,
-            "first": order[:, 0],
+            "first": np.where(somewhere, order[:, 0], -1),
             "first_probability": ranked[:, 0],
-            "second": order[:, 1] if several else -1,
+            "second": np.where(somewhere, order[:, 1], -1) if several else -1,
             "second_probability": ranked[:, 1] if several else 0.0,
             "entropy": -(shares * logs).sum(axis=1) / np.log(clusters) if several else 0.0,
         }
@@ -90,15 +92,19 @@ def membership_table(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFr
 
 
 def membership_summary(table: pd.DataFrame) -> dict[str, Any]:
-    """Counts of a table of memberships: how many texts are uncertain, and how probable the first clusters are."""
+    """Counts of a table of memberships: how many texts are uncertain, and how probable the first clusters are.
+
+    Rows that are in no cluster count in none of them.
+    """
+    table = table[table["first"] >= 0]
     first = table["first_probability"]
     counts, _ = np.histogram(first, bins=BINS, range=(0.0, 1.0))
     return {
         "rows": len(table),
         "uncertain": int((first < UNCERTAIN).sum()),
         "elsewhere": int(((table["cluster"] >= 0) & (table["cluster"] != table["first"])).sum()),
-        "mean": float(first.mean()),
-        "mean_entropy": float(table["entropy"].mean()),
+        "mean": float(first.mean()) if len(table) else 0.0,
+        "mean_entropy": float(table["entropy"].mean()) if len(table) else 0.0,
         "histogram": counts.tolist(),
     }
 

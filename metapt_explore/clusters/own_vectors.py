@@ -31,11 +31,14 @@ class OwnVectors:
         file: The file, for messages.
         vectors: ``[rows, width]`` in fp32.
         keys: What says which text a row is of; None where that is its place.
+        by_text: Whether that is the text: one that differs in case or punctuation alone is taken where there is none
+            that is equal.
     """
 
     file: str
     vectors: np.ndarray
     keys: list[str] | None = None
+    by_text: bool = False
 
     def of(self, rows: Sequence[int], keys: Sequence[str], source_rows: int) -> np.ndarray:
         """The vectors of some texts.
@@ -56,13 +59,14 @@ class OwnVectors:
             places = np.asarray(rows, dtype=np.int64)
         else:
             place_of = self.places()
-            missing = [key for key in keys if key not in place_of]
+            found = [place_of.get(key, place_of.get(duplicate_key(key)) if self.by_text else None) for key in keys]
+            missing = [key for key, place in zip(keys, found, strict=True) if place is None]
             if missing:
                 raise UserError(
                     f"{self.file} has no vector for {len(missing):,} of {len(keys):,} texts; the first is "
                     f"'{missing[0][:80]}'."
                 )
-            places = np.array([place_of[key] for key in keys], dtype=np.int64)
+            places = np.array(found, dtype=np.int64)
         chosen = self.vectors[places]
         self._check(chosen, places)
         return chosen
@@ -77,7 +81,7 @@ class OwnVectors:
             )
 
     def places(self) -> dict[str, int]:
-        """Row of each key; a key may stand there twice with the same vector.
+        """Row of each key; a key may stand there twice with the same vector. Blank ones are no keys.
 
         Raises:
             UserError: Where a key has two different vectors.
@@ -85,12 +89,17 @@ class OwnVectors:
         assert self.keys is not None
         place_of: dict[str, int] = {}
         for place, key in enumerate(self.keys):
+            if not key:
+                continue
             first = place_of.setdefault(key, place)
-            if first != place and not np.array_equal(self.vectors[first], self.vectors[place], equal_nan=True):
+            if first != place and not _alike(self.vectors[first], self.vectors[place]):
                 raise UserError(
                     f"{self.file}: rows {first + 1} and {place + 1} are of the same text ('{key[:80]}') and have "
                     "different vectors."
                 )
+        if self.by_text:
+            for place, key in enumerate(self.keys):
+                place_of.setdefault(duplicate_key(key), place)
         return place_of
 
     def _check(self, chosen: np.ndarray, places: np.ndarray) -> None:
@@ -129,8 +138,13 @@ def read_vectors(settings: FileEmbeddings) -> OwnVectors:
         keys = [cell_text(value) for value in _column(table, settings.id, "id", settings.file).to_pylist()]
     elif settings.text is not None:
         values = _column(table, settings.text, "text", settings.file).to_pylist()
-        keys = [duplicate_key(cell_text(value)) for value in values]
-    return OwnVectors(settings.file, _vectors_of(table, settings), keys)
+        keys = [cell_text(value) for value in values]
+    return OwnVectors(settings.file, _vectors_of(table, settings), keys, by_text=settings.text is not None)
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two vectors of a text are one, but for the rounding of another batch."""
+    return np.allclose(one, other, rtol=1e-3, atol=1e-3 * float(np.abs(one).max(initial=0.0)), equal_nan=True)
 
 
 def _as_matrix(array: np.ndarray, file: str) -> np.ndarray:
@@ -205,7 +219,7 @@ def keys_of(
         UserError: Where the source has no such column, or a text no id.
     """
     if settings.text is not None:
-        return [duplicate_key(text) for text in written_out(texts)]
+        return written_out(texts)
     if settings.id is None:
         return []
     from metapt_explore.texts.sources import load_source

@@ -73,9 +73,14 @@ def with_task_terms(given: dict[str, Any]) -> dict[str, Any]:
     entries = [entry for entry in tasks if isinstance(entry, dict) and "task" in entry]
     if not entries and not every:
         return given
+    if wrong := [entry["task"] for entry in entries if not isinstance(entry["task"], str)]:
+        raise ValueError(f"tasks: `task` is the name of a packaged task or a YAML file, not {wrong[0]!r}")
     names = [entry["task"] if isinstance(entry, dict) and "task" in entry else entry for entry in tasks]
     listed = given.get("task_terms")
     terms = [*(listed if isinstance(listed, list) else []), *(entry for entry in entries if len(entry) > 1)]
+    for term in terms:
+        if not isinstance(term, TaskTerms) and not (isinstance(term, dict) and isinstance(term.get("task"), str)):
+            raise ValueError(f"task_terms: each is a mapping that names its `task`, not {term!r}")
     changed = {key: value for key, value in given.items() if not (every and key == "shots")}
     if every:
         own = {_name(term): _plain(term) for term in terms}

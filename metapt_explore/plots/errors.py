@@ -92,6 +92,11 @@ def slice_dots(table: pd.DataFrame) -> go.Figure:
         return nothing_yet("No decision has been kept.")
     sizes = table.drop_duplicates("slice").set_index("slice")["rows"]
     names = {name: f"{plain(str(name), SHOWN_SLICE)} ({rows:,})" for name, rows in sizes.items()}
+    # Names that begin alike stay apart: a line of the axis each.
+    names = {
+        name: f"{label} {number}" if list(names.values()).count(label) > 1 else label
+        for number, (name, label) in enumerate(names.items(), start=1)
+    }
     methods = list(dict.fromkeys(table["method"]))
     colors = method_colors(methods)
     figure = go.Figure()

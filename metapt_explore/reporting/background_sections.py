@@ -127,7 +127,9 @@ def add_clusters(document: Document, record: Record) -> None:
     document.add(Table(tables.cluster_table(record.clusterings), text))
     made = EmbeddingsConfig.kinds.get((record.study.get("embeddings") or {}).get("kind", "encoder"))
     if made is not None and made.runs != "encoder":
-        document.add(Paragraph(f"Clusters are made from {made.title}, not from the sentence encoder."))
+        document.add(
+            Paragraph(f"Clusters that are made from vectors are made from {made.title}, not from the sentence encoder.")
+        )
     for clustering in record.clusterings:
         if clustering["names"] and ClusteringConfig.facts(clustering["algorithm"]).meaningful:
             document.add(Paragraph(f"`{clustering['name']}`: {'; '.join(clustering['names'])}."))

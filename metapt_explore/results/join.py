@@ -62,6 +62,7 @@ def joined(older: Record, newer: Record) -> Record:
         efficiency=_stacked(older.efficiency, newer.efficiency, [*CELL, "shots"]),
         agreement=_stacked(older.agreement, newer.agreement, ["clustering", "at", "init_seed", "first", "second"]),
         screenings=newer.screenings or older.screenings,
+        published=newer.published or older.published,
         predictions=joined_decisions(older.predictions, newer.predictions, newer.results),
         rows=joined_rows(older.rows, newer.rows),
         budgets=_budgets(older, newer, listed),

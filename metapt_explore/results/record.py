@@ -123,6 +123,8 @@ class Record:
         more = {"screenings": self.screenings} if self.screenings else {}
         if self.published:
             write_bytes(folder / PAPER_NUMBERS, readable_yaml({"published": self.published}).encode())
+        else:
+            (folder / PAPER_NUMBERS).unlink(missing_ok=True)
         write_json(folder / "record.json", {key: getattr(self, key) for key in facts} | more)
 
     @classmethod

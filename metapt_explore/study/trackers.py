@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,9 +57,11 @@ class Trackers:
         """
         if not self._makers:
             return
-        points = list(curve_points(artifact))
-        for name, make in list(self._makers.items()) if points else ():
+        for name, make in list(self._makers.items()):
             try:
+                points = list(curve_points(artifact))
+                if not points:
+                    return
                 tracker = make(self._study, key)
                 tracker.start()
                 tracker.store_init_configuration({"study": self._study, "artifact": artifact.id, **subject})
@@ -118,8 +121,19 @@ def _maker(name: str, folder: Path) -> MakeTracker:
     run_name = TOOLS[name][0]
     if name == "tensorboard":
         # A folder for each run: with one for all, curves of different stages would be one.
-        return lambda study, key: tracker(f"{study}/{key}", logging_dir=folder / name)
+        return lambda study, key: tracker(run_folder(study, key), logging_dir=folder / name)
     return lambda study, key: tracker(study, **{run_name: key})
+
+
+def run_folder(study: str, key: str) -> str:
+    """A folder of its own for each stage of a study; a method's name may hold anything, and leads nowhere else.
+
+    Example:
+        >>> run_folder("tour", "prompt/../MetaPT/0")
+        'tour/prompt/_/MetaPT/0'
+    """
+    parts = (re.sub(r"[^\w +.=-]", "_", part).strip(". ") or "_" for part in key.split("/"))
+    return "/".join([study, *parts])
 
 
 def curve_points(artifact: Artifact) -> Iterator[tuple[int, dict[str, float]]]:

@@ -133,11 +133,12 @@ def test_other_clusters_than_before_are_refused() -> None:
 def test_the_table_counts_what_is_uncertain() -> None:
     probabilities = np.array([[0.5, 0.25, 0.25], [0.0, 0.25, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
     table = membership_table(probabilities, np.array([0, 1, 0, -1]))
-    assert table["first"].tolist() == [0, 1, 2, 0] and table["second"].tolist() == [1, 0, 0, 1]
+    # The last row is in no cluster: no cluster is its most probable one, and it counts nowhere.
+    assert table["first"].tolist() == [0, 1, 2, -1] and table["second"].tolist() == [1, 0, 0, -1]
     entropy = -(0.5 * np.log(0.5) + 0.5 * np.log(0.25)) / np.log(3)
     np.testing.assert_allclose(table["entropy"], [entropy, 0, 0, 0])
     summary = membership_summary(table)
-    assert (summary["uncertain"], summary["elsewhere"], sum(summary["histogram"])) == (2, 1, 4)
+    assert (summary["uncertain"], summary["elsewhere"], sum(summary["histogram"])) == (1, 1, 3)
     alone = membership_table(np.ones((2, 1)), np.array([0, 0]))
     assert alone["second"].tolist() == [-1, -1] and alone["entropy"].tolist() == [0.0, 0.0]
 

@@ -82,6 +82,16 @@ def test_a_column_of_texts_says_it_too_whatever_their_spelling(tmp_path: Path) -
     np.testing.assert_array_equal(read_vectors(by_text).of([0, 3], keys, 4), VECTORS[[0, 3]])
 
 
+def test_spellings_of_a_text_may_have_vectors_of_their_own(tmp_path: Path) -> None:
+    """A cased encoder tells Great! from great; a batch rounds otherwise than another; blank ids are none."""
+    texts = ["great", "Great!", "a third", "a third", "", ""]
+    vectors = [*VECTORS[:3], VECTORS[2] * (1 + 1e-5), VECTORS[0], VECTORS[3]]
+    own = read_vectors(settings(parquet(tmp_path, text=texts, vector=vectors), text="text"))
+    np.testing.assert_array_equal(own.of([0] * 4, ["Great!", "great", "GREAT", "a third"], 9), VECTORS[[1, 0, 0, 2]])
+    blank = read_vectors(settings(parquet(tmp_path, id=["a", "", ""], vector=list(VECTORS[:3])), id="id"))
+    np.testing.assert_array_equal(blank.of([0], ["a"], 9), VECTORS[[0]])
+
+
 @given(st.permutations(range(4)), st.lists(st.integers(0, 3), unique=True))
 def test_by_keys_the_order_of_the_file_does_not_matter(order: list[int], rows: list[int]) -> None:
     own = OwnVectors("f", VECTORS[order], [f"k{row}" for row in order])

@@ -19,6 +19,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.reporting.document import Document, Heading, Table
 from metapt_explore.reporting.paper_numbers import PUBLISHED, paper_table
 from metapt_explore.reporting.report import make_report, verdicts
+from metapt_explore.results.join import joined
 from metapt_explore.results.record import Record, record_of
 from metapt_explore.statistics.matrix import score_matrix
 from metapt_explore.storage.workspace import Workspace
@@ -109,3 +110,8 @@ def test_they_are_kept_beside_a_study_and_with_its_record(
     assert call(monkeypatch, *words) == 0 and call(monkeypatch, "report", out) == 0
     assert "93.5 ± 0.3 †" in (out / "report.md").read_text(encoding="utf-8")
     assert Record.load(out).published == read_paper_numbers(tmp_path / "numbers.yaml")
+    # They stay where scores are added to a record, and go where it is written without them.
+    kept, plain = Record.load(out), replace(Record.load(out), published=[])
+    assert joined(kept, plain).published == kept.published == joined(plain, kept).published
+    plain.save(out)
+    assert not Record.load(out).published

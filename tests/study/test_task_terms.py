@@ -63,6 +63,9 @@ def test_all_for_every_task() -> None:
         ({"tasks": [{"task": "trec", "dev_share": 0.5}]}, "give `shots` or `max_tokens`"),
         ({"tasks": ["trec"], "task_terms": [{"task": "trek", "shots": 4}]}, "no task 'trek'"),
         ({"tasks": ["trec"], "shots": "all", "more_shots": [2]}, "none is scored at another number"),
+        ({"tasks": ["trec"], "shots": "all", "task_terms": [{"shots": "all"}]}, "names its `task`"),
+        ({"tasks": ["trec"], "shots": "all", "task_terms": ["x"]}, "names its `task`"),
+        ({"tasks": [{"task": ["a"], "shots": 4}]}, "is the name of a packaged task"),
     ],
 )
 def test_wrong_entries_are_refused(settings: dict[str, Any], said: str) -> None:

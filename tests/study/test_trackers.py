@@ -97,6 +97,19 @@ def test_a_tool_that_fails_is_named_once(world: Path, tmp_path: Path, fake: type
     ]
 
 
+def test_curves_that_cannot_be_read_cost_nothing_else(
+    world: Path, tmp_path: Path, fake: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(artifact: Any) -> Any:
+        raise ValueError("no curve")
+
+    monkeypatch.setattr(trackers, "curve_points", broken)
+    study = small(world, tmp_path)
+    with working_on(study.workspace, "tiny") as study.progress:
+        assert len(study.run()) == 2
+        assert any("ValueError: no curve" in notice for notice in study.progress.state.notices)
+
+
 def test_unknown_or_missing_tools_are_refused_before_anything_runs(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -243,9 +243,9 @@ def _compare(first: np.ndarray, second: np.ndarray) -> GroupingAgreement:
 
 def more(workspace: Workspace, config: StudyConfig, chosen: str) -> None:
     """What was clustered, where that is not the encoder's; buttons for other numbers of clusters and for stability."""
-    if config.embeddings.runs != "encoder":
-        st.caption(f"Clusters are made from {config.embeddings.title}, not from the sentence encoder.")
     clustering = config.clustering(chosen)
+    if config.embeddings.runs != "encoder" and clustering.meaningful and clustering.algorithm != "lda":
+        st.caption(f"These clusters are made from {config.embeddings.title}, not from the sentence encoder.")
     active = shared.job_state(workspace, config.name)["active"]
     left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
     present = clustering.n_clusters if isinstance(clustering, CountedClustering) else None

@@ -33,7 +33,7 @@ def show(workspace: Workspace, config: StudyConfig, view: View) -> None:
         _offer(workspace, config, view.name)
         return
     if view.edits:
-        st.info("Without the unsaved edits: those of an edited clustering are computed once you save it.")
+        st.info("Without the unsaved edits: save them as a clustering, and compute its probabilities there.")
     with messages.guard(found.folder):
         table, summary = drawing.table(found, "memberships"), found.summary
         boxes = st.columns(3)
@@ -87,7 +87,7 @@ def _offer(workspace: Workspace, config: StudyConfig, name: str) -> None:
 def _uncertain(view: View, table: pd.DataFrame) -> None:
     """The texts whose most probable cluster is least probable."""
     st.markdown("**Most uncertain texts**")
-    least = table.sort_values(["first_probability", "row"], kind="stable").head(TEXTS_SHOWN)
+    least = table[table["first"] >= 0].sort_values(["first_probability", "row"], kind="stable").head(TEXTS_SHOWN)
     names = view.artifact_names
     shown = pd.DataFrame(
         {

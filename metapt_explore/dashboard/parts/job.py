@@ -30,6 +30,7 @@ ASKED = {
     "screen": "the screening",
     "agreement": "the look at the tasks",
     "slices": "the slices of the scored rows",
+    "memberships": "the membership probabilities",
     "template_ranking": "the ranking of label words",
     "prompts": "the pre-training",
     "all": "the study",

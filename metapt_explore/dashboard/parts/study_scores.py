@@ -193,6 +193,7 @@ def choose_metric(scores: StudyScores) -> StudyScores:
         default=scores.metric,
         format_func=metric_name,
         key=f"metric_{scores.name}",
+        persist_state="session",
         required=True,
         help="Macro F1 is the mean over classes, each counting alike: where a class is rare, accuracy hides how it "
         "fares. A study says `evaluation: {metric: macro_f1}`.",

@@ -47,7 +47,7 @@ def _compare(scores: StudyScores) -> None:
         answer = st.container()
     pair = two_methods.choose_pair(scores)
     if pair is not None:
-        with answer:
+        with answer, messages.guard():
             show_answer(pair.comparison, found.question(pair.both.first, pair.both.second))
             if pair.first[0] == pair.second[0] == scores.name:
                 show_over_rows(scores, pair.comparison)

@@ -13,7 +13,7 @@ from metapt_explore.dashboard.parts.error_tabs import ChosenPair, show_pair
 from metapt_explore.dashboard.parts.study_scores import StudyScores, of_study
 from metapt_explore.reporting.notes import grounds_of
 from metapt_explore.results.decisions import TaskDecisions, decisions_in, decisions_of, recorded_tasks
-from metapt_explore.results.row_facts import CLUSTER
+from metapt_explore.results.row_facts import SIMILARITY
 from metapt_explore.results.tables import ordered_index
 from metapt_explore.stages.base import listed_at
 from metapt_explore.storage.workspace import Workspace
@@ -97,12 +97,13 @@ def _proposed(decisions: TaskDecisions, kinds: Mapping[str, str]) -> tuple[str, 
 
 def _ask_slices(workspace: Workspace, config: StudyConfig, decisions: TaskDecisions) -> None:
     """Offers to look for nearest clusters and texts where that was not done yet: it takes the sentence encoder."""
-    if not config.clusterings or any(str(column).startswith(CLUSTER) for column in decisions.rows):
+    if not config.clusterings or SIMILARITY in decisions.rows:
         return
     left, right = st.columns([3, 1], vertical_alignment="center")
     left.caption(
         "Rows can also be cut by their nearest cluster, and by how much they are like the nearest pre-training text: "
-        "the study's encoder embeds them once, which takes about as long as so many pre-training texts."
+        "the study's sentence encoder embeds them once, and the pre-training texts where clusters are not made from its "
+        "vectors."
     )
     active = shared.job_state(workspace, config.name)["active"]
     if right.button("Find nearest clusters", key="ask_slices", disabled=active, width="stretch"):
