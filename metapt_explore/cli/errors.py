@@ -90,7 +90,7 @@ def _decisions(study: str, task: str, shots: int | None, workspace: Path | None)
         UserError: Where there are none.
     """
     from metapt_explore.reporting.notes import grounds_of
-    from metapt_explore.results.decisions import check_decisions, decisions_in, decisions_of
+    from metapt_explore.results.decisions import decisions_in, decisions_of
     from metapt_explore.results.record import Record, scores_of
     from metapt_explore.storage.workspace import Workspace
 
@@ -100,7 +100,6 @@ def _decisions(study: str, task: str, shots: int | None, workspace: Path | None)
     if shots is not None:
         raise UserError("A record keeps the decisions of the study's own number of examples: leave --shots out.")
     record = Record.load(Path(study))
-    check_decisions(record)
     if record.predictions.empty:
         raise UserError(f"The record in {study} keeps no decisions: it was written by an earlier version.")
     return decisions_of(record, task, opened), grounds_of(record)

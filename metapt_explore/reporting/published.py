@@ -1,8 +1,8 @@
 """Published records in a workspace: brought in from a folder or a zip, checked, and only ever read.
 
 A record is what `metapt report --record` writes. It may come from anywhere, so nothing in it is trusted: files are
-looked at by name, sizes are bounded before anything is unpacked, and a record that the pages could not show is refused
-with one sentence.
+looked at by name, sizes are bounded before anything is unpacked (`results/record_files.py`), and a record that the
+pages could not show is refused with one sentence.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
-import pyarrow.parquet as pq
-from pyarrow.lib import ArrowException
 
 from metapt_explore.config.names import check_folder_name
 from metapt_explore.config.paper_numbers import FILE as PAPER_NUMBERS
@@ -25,8 +23,8 @@ from metapt_explore.reporting.notes import grounds_of, notes_of, sample_notes, u
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import questions_of
 from metapt_explore.reporting.report import margin_of
-from metapt_explore.results.decisions import check_decisions
 from metapt_explore.results.record import MORE_TABLES, Record
+from metapt_explore.results.record_files import MOST_BYTES, check_size
 from metapt_explore.statistics.units import score_table
 from metapt_explore.storage.files import write_bytes
 from metapt_explore.storage.workspace import Workspace
@@ -37,10 +35,8 @@ FACTS = "record.json"
 NEEDED = (FACTS, "study.yaml", "results.parquet", "curves.parquet")
 #: Files that are read; whatever else lies beside them (report, figures) is left where it is.
 FILES = (*NEEDED, *(f"{name}.parquet" for name in MORE_TABLES), PAPER_NUMBERS)
-#: Bytes of a file, unpacked; entries of a zip; rows and columns of a table.
-MOST_BYTES, MOST_ENTRIES, MOST_ROWS, MOST_COLUMNS = 64 * 2**20, 10_000, 1_000_000, 200
-#: Rows of a table that has more: a decision for each method, pair of seeds and test row.
-MANY_ROWS = {"predictions.parquet": 8_000_000}
+#: Entries of a zip.
+MOST_ENTRIES = 10_000
 #: What stands in the place of a record's name wherever a study can be chosen. No study's name holds a colon.
 PREFIX = "record:"
 SCORES = ("method", "task", "data_seed", "init_seed", "accuracy")
@@ -66,7 +62,7 @@ def open_record(workspace: Workspace, source: Path) -> str:
     if source.is_dir():
         sizes = {name: (source / name).stat().st_size for name in FILES if (source / name).is_file()}
         for name, size in sizes.items():
-            _bounded(name, size, str(source))
+            check_size(name, size, str(source))
         return open_files(workspace, {name: (source / name).read_bytes() for name in sizes}, str(source))
     if not source.is_file():
         raise UserError(f"There is no folder or file {source}.")
@@ -95,9 +91,7 @@ def open_files(workspace: Workspace, files: Mapping[str, bytes], source: str) ->
             "`metapt report STUDY --record --out FOLDER` writes one."
         )
     for name, data in content.items():
-        _bounded(name, len(data), source)
-        if name.endswith(".parquet"):
-            _bounded_table(name, data, source)
+        check_size(name, len(data), source)
     records = workspace.folder / FOLDER
     records.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=records) as made:
@@ -173,32 +167,12 @@ def _unpacked(data: bytes, source: str) -> dict[str, bytes]:
             for entry in entries if homes else ():
                 path = PurePosixPath(entry.filename)
                 if path.parent == homes[0] and path.name in FILES:
-                    _bounded(path.name, entry.file_size, source)
+                    check_size(path.name, entry.file_size, source)
                     with archive.open(entry) as stream:  # a zip may lie about sizes
                         content[path.name] = stream.read(MOST_BYTES + 1)
             return content
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError, IndexError) as error:
         raise UserError(f"{source} cannot be unpacked ({error}): zip the record's folder without a password.") from None
-
-
-def _bounded(name: str, size: int, source: str) -> None:
-    if size > MOST_BYTES:
-        raise UserError(f"{source}: {name} has {size / 2**20:,.0f} MiB; at most {MOST_BYTES >> 20} are read.")
-
-
-def _bounded_table(name: str, data: bytes, source: str) -> None:
-    """Looks at what a table says of itself, before it is unpacked."""
-    try:
-        facts = pq.read_metadata(io.BytesIO(data))
-    except (ArrowException, OSError, ValueError):
-        raise UserError(f"{source}: {name} is no Parquet file, or a damaged one.") from None
-    size = sum(facts.row_group(place).total_byte_size for place in range(facts.num_row_groups))
-    most = MANY_ROWS.get(name, MOST_ROWS)
-    if facts.num_rows > most or facts.num_columns > MOST_COLUMNS or size > 4 * MOST_BYTES:
-        raise UserError(
-            f"{source}: {name} has {facts.num_rows:,} rows of {facts.num_columns} columns, more than a record's tables "
-            f"have ({most:,} of {MOST_COLUMNS})."
-        )
 
 
 def _checked(record: Record) -> Record:
@@ -215,7 +189,6 @@ def _checked(record: Record) -> Record:
     if len(record.curves):
         _columns("curves.parquet", record.curves, CURVES)
         _shares("curves.parquet", record.curves, ["test_accuracy"])
-    check_decisions(record)
     try:
         # What pages say first; whatever a record lacks for it shows here. Testing every question would take seconds.
         joined = over_seeds(record.results, record.study)

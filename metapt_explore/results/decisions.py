@@ -10,9 +10,8 @@ import pandas as pd
 
 from metapt_explore.config import StudyConfig
 from metapt_explore.errors import UserError, did_you_mean
-from metapt_explore.fewshot.predictions import SCORE
-from metapt_explore.results.kept_rows import ROW, score_columns
-from metapt_explore.results.predictions import FIRST, predictions_of, split_of
+from metapt_explore.results.kept_rows import score_columns
+from metapt_explore.results.predictions import predictions_of, split_of
 from metapt_explore.results.record import Record
 from metapt_explore.results.row_facts import row_facts, row_id, slicings
 from metapt_explore.statistics.errors import by_slice
@@ -157,37 +156,3 @@ def _texts(workspace: Workspace, task: str) -> Iterator[pd.DataFrame]:
                         texts = rows[[name for name in ("text", "text_pair") if name in rows]]
                         texts.index = pd.Index([row_id(text) for text in as_inputs(rows)], name="id")
                         yield texts[~texts.index.duplicated()]
-
-
-def check_decisions(record: Record) -> None:
-    """Checks that decisions which somebody else recorded can be counted.
-
-    Raises:
-        UserError: Naming the table and what is wrong with it.
-    """
-    predictions, rows = record.predictions, record.rows
-    if predictions.empty:
-        return
-    for file, table, needed in (("predictions", predictions, [*FIRST]), ("rows", rows, [*ROW, "id", "label"])):
-        missing = [name for name in needed if name not in table]
-        if missing:
-            raise UserError(f"{file}.parquet has no column {', '.join(map(repr, missing))}; decisions need it.")
-    for name in ("data_seed", "row", "label", "predicted"):
-        if not pd.api.types.is_integer_dtype(predictions[name]) or predictions[name].isna().any():
-            raise UserError(f"predictions.parquet: column '{name}' must hold whole numbers.")
-    if not pd.api.types.is_numeric_dtype(predictions["init_seed"]):
-        raise UserError("predictions.parquet: column 'init_seed' must hold whole numbers or nothing.")
-    scores = [name for name in predictions if str(name).startswith((SCORE, "of_"))]
-    if not all(pd.api.types.is_float_dtype(predictions[name]) for name in scores):
-        raise UserError("predictions.parquet: class scores must be numbers (float16).")
-    classes = {task["name"]: len(task["classes"]) for task in record.tasks if task.get("classes")}
-    for task, said in predictions.groupby("task", observed=True):
-        most = classes.get(str(task))
-        if most is None:
-            raise UserError(f"predictions.parquet has a task '{task}' that record.json does not list with classes.")
-        low, high = said[["label", "predicted"]].min(), said[["label", "predicted"]].max()
-        if low["label"] < 0 or low["predicted"] < -1 or high.max() >= most:
-            raise UserError(f"predictions.parquet: task '{task}' has classes 0 to {most - 1}, and others stand there.")
-        known = rows.loc[rows["task"] == task, "row"]
-        if known.duplicated().any() or not said["row"].isin(known).all():
-            raise UserError(f"rows.parquet must hold each row of '{task}' that predictions.parquet names, once.")

@@ -26,10 +26,12 @@ from metapt_explore.fewshot.overlaps import task_overlaps
 from metapt_explore.results.budgets import Budget, method_budgets
 from metapt_explore.results.clustering_quality import clustering_quality
 from metapt_explore.results.cut_texts import read_cut_texts
+from metapt_explore.results.decision_checks import check_decisions
 from metapt_explore.results.kept_rows import recorded_decisions
 from metapt_explore.results.looks import agreement_of, screenings_of
 from metapt_explore.results.made_rows import made_of_texts
 from metapt_explore.results.models_used import models_used
+from metapt_explore.results.record_files import read_facts, read_table
 from metapt_explore.results.tables import (
     curves_table,
     efficiency_table,
@@ -38,7 +40,7 @@ from metapt_explore.results.tables import (
     split_samples,
 )
 from metapt_explore.results.task_facts import task_facts
-from metapt_explore.storage.files import Compression, read_json, write_bytes, write_json, write_table
+from metapt_explore.storage.files import Compression, write_bytes, write_json, write_table
 from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
@@ -129,27 +131,31 @@ class Record:
 
     @classmethod
     def load(cls, folder: Path) -> Record:
-        """Reads a record.
+        """Reads a record, which may come from anywhere.
 
         Raises:
-            UserError: Where the folder holds none, or a file of it is damaged.
+            UserError: Where the folder holds none, a file of it is damaged or larger than a record's, or its decisions
+                cannot be counted.
         """
-        facts = read_json(folder / "record.json")
-        if not isinstance(facts, dict):
-            raise UserError(f"{folder} holds no record of a study: record.json is missing or damaged.")
+        facts = read_facts(folder)
         if "accounts" in facts:  # published under this name
             facts["budgets"] = facts.pop("accounts")
         try:
             study = read_yaml(folder / "study.yaml")
-            results, curves = (pd.read_parquet(folder / f"{name}.parquet") for name in ("results", "curves"))
+            results, curves = (read_table(folder, name) for name in ("results", "curves"))
             more = {
-                name: pd.read_parquet(file) if (file := folder / f"{name}.parquet").exists() else pd.DataFrame()
+                name: read_table(folder, name) if (folder / f"{name}.parquet").exists() else pd.DataFrame()
                 for name in MORE_TABLES
             }
             published = read_paper_numbers(folder / PAPER_NUMBERS)
-            return cls(study=study, results=results, curves=curves, published=published, **more, **facts)
+            record = cls(study=study, results=results, curves=curves, published=published, **more, **facts)
         except (OSError, ValueError, TypeError) as error:
             raise UserError(f"The record in {folder} is damaged: {error}") from None
+        try:
+            check_decisions(record.predictions, record.rows, record.tasks)
+        except UserError as error:
+            raise UserError(f"{folder}: {error}") from None
+        return record
 
 
 def scores_of(workspace: Workspace, name: str) -> Record:

@@ -67,7 +67,10 @@ def calibration_error(predictions: pd.DataFrame, bins: int = BINS) -> float:
 
 
 def _confidence(predictions: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Probability of the predicted class, and whether it is right; decisions for a word of no class are left out."""
+    """Probability of the predicted class, and whether it is right.
+
+    Decisions for a word of no class, or without a score (of a prompt that diverged), are left out.
+    """
     known = predictions[predictions["predicted"] >= 0]
     columns = sorted((c for c in known if str(c).startswith(SCORE)), key=lambda c: int(str(c).removeprefix(SCORE)))
     predicted = known["predicted"].to_numpy(dtype=int)
@@ -76,7 +79,9 @@ def _confidence(predictions: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray
         sure = known[columns].to_numpy(dtype=np.float64)[np.arange(len(known)), predicted]
     if OF_PREDICTED in known:
         sure = np.where(np.isnan(sure), known[OF_PREDICTED].to_numpy(dtype=np.float64), sure)
-    return np.clip(np.exp(sure), 0, 1), (known["label"].to_numpy() == predicted).astype(float)
+    scored = ~np.isnan(sure)
+    right = (known["label"].to_numpy() == predicted).astype(float)
+    return np.clip(np.exp(sure[scored]), 0, 1), right[scored]
 
 
 def calibration_of(predictions: pd.DataFrame, *, bins: int = BINS, draws: int = 100) -> Calibration:

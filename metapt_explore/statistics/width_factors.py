@@ -36,6 +36,8 @@ QUANTILES = np.linspace(0.02, 0.98, 5)
 ROUGHNESS = 1e-3
 #: With fewer levels of a seed nothing can be calibrated: there is hardly a variance to go by.
 FEWEST_LEVELS = 3
+#: With more pairs there is none either: time and memory grow with their cube and square.
+MOST_PAIRS = 1_000
 TINY = 1e-12
 
 
@@ -73,7 +75,10 @@ class _Simulated:
 
 @lru_cache(maxsize=512)
 def width_factors(layout: Layout) -> WidthFactors | None:
-    """The factors of a layout of seeds; None where the standard error is exact as it is, or has too few levels.
+    """The factors of a layout of seeds; None where none can or need be found.
+
+    None is needed where the standard error is exact as it is. None is to be found with two levels of a seed, nor, in
+    reasonable time, with more than `MOST_PAIRS` pairs: then the standard error stays as `raw_variance` gives it.
 
     Example:
         >>> grid = Layout(tuple(i for i in range(5) for _ in range(6)), tuple(range(6)) * 5)
@@ -81,7 +86,7 @@ def width_factors(layout: Layout) -> WidthFactors | None:
         >>> bool(rates.min() > 0.045), bool(rates.max() < 0.055)
         (True, True)
     """
-    if min(layout.levels) < FEWEST_LEVELS or layout.evenly_nested:
+    if layout.pairs > MOST_PAIRS or min(layout.levels) < FEWEST_LEVELS or layout.evenly_nested:
         return None
     simulated = _simulate(layout)
     nodes = [

@@ -14,6 +14,7 @@ import pytest
 
 from metapt_explore.errors import UserError
 from metapt_explore.reporting import published
+from metapt_explore.results import record_files
 from metapt_explore.storage.workspace import Workspace
 
 LOOK = Path(__file__).parents[2] / "studies" / "look"
@@ -102,14 +103,14 @@ def test_what_is_no_record_is_refused_with_one_sentence(tmp_path: Path, case: st
 
 def test_sizes_are_bounded_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = Workspace(tmp_path / "workspace")
-    monkeypatch.setattr(published, "MOST_BYTES", 1000)
+    monkeypatch.setattr(record_files, "MOST_BYTES", 1000)
     for source in (LOOK, tmp_path / "look.zip"):
         if source.suffix:
             source.write_bytes(zipped(own_files()))
         with pytest.raises(UserError, match="MiB; at most"):
             published.open_record(workspace, source)
     monkeypatch.undo()
-    monkeypatch.setattr(published, "MOST_ROWS", 10)
+    monkeypatch.setattr(record_files, "MOST_ROWS", 10)
     with pytest.raises(UserError, match="60 rows"):
         published.open_record(workspace, LOOK)
     with pytest.raises(UserError, match="There is no folder or file"):

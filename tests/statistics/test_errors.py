@@ -122,3 +122,11 @@ def test_the_floor_is_what_perfect_probabilities_show() -> None:
     assert too_sure.floor == 0 and too_sure.error == pytest.approx(1 - too_sure.accuracy)
     nothing = calibration_of(tables[0].assign(predicted=-1))
     assert nothing.seeds == 0 and np.isnan(nothing.error)
+
+
+def test_decisions_without_a_score_say_nothing_of_calibration() -> None:
+    known = pd.DataFrame({"data_seed": 1, "label": 0, "predicted": [0, 1, 0], "score_0": [-0.1, -2.0, -0.3]})
+    known = known.assign(score_1=[-2.0, -0.2, -1.0])
+    diverged = known.assign(score_0=np.nan, score_1=np.nan)
+    assert calibration_of(pd.concat([known, diverged])) == calibration_of(known)
+    assert np.isnan(calibration_error(diverged)) and calibration_of(diverged).seeds == 0

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from metapt_explore.statistics import detectable
 from metapt_explore.statistics.designs import mean_over_pairs
 from metapt_explore.statistics.shared_seeds import Clustered, Layout, clustered_values, mean_squares, raw_variance
-from metapt_explore.statistics.width_factors import width_factors
+from metapt_explore.statistics.width_factors import MOST_PAIRS, width_factors
 
 STUDIES = 40_000
 #: A rate of 5 % that was counted in so many studies lies within this with a chance of 99.9 %.
@@ -85,6 +86,16 @@ def test_what_is_exact_or_hopeless_has_no_factor() -> None:
     assert width_factors(layout_of([(i, i % 5) for i in range(10)])) is None  # groups of one size: their means' t test
     assert width_factors(layout_of([(i, j) for i in range(2) for j in range(10)])) is None  # one degree of freedom
     assert width_factors(layout_of([(i, i % 5) for i in range(7)])) is not None
+
+
+def test_very_many_pairs_have_no_factor_and_an_interval_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [(i, j) for i in range(100) for j in range(100)]
+    assert len(pairs) > MOST_PAIRS and width_factors(layout_of(pairs)) is None
+    values = np.random.default_rng(0).normal(0.1, 1, len(pairs))
+    found = mean_over_pairs(pd.Series(values, pd.MultiIndex.from_tuples(pairs, names=["init_seed", "data_seed"])))
+    assert found.p == pytest.approx(p_values(values[None], layout_of(pairs), with_factor=False)[0])
+    monkeypatch.setattr(detectable, "DRAWS", 500)
+    assert 0 < (detectable.smallest_difference(pairs[: MOST_PAIRS + 100], 1.0) or 0) < 1
 
 
 def test_a_seed_that_brings_nothing_at_all_is_no_error() -> None:

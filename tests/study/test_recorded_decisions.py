@@ -166,6 +166,45 @@ CHANGES: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "unknown rows": ("predictions", lambda t: t.assign(row=9999), "each row of"),
     "rows twice": ("rows", lambda t: pd.concat([t, t]), "each row of"),
     "rows without hash": ("rows", lambda t: t.drop(columns="id"), "no column 'id'"),
+    "no scores": ("predictions", lambda t: t.drop(columns=["score_0", "score_1"]), "no class scores for task 'mood'"),
+    "scores of nothing": (
+        "predictions",
+        lambda t: t.assign(score_0=np.nan, score_1=np.nan),
+        "no class scores for task 'mood'",
+    ),
+    "one score of nothing": (
+        "predictions",
+        lambda t: t.assign(score_1=t["score_1"].where(t["task"] != "same")),
+        "column 'score_1' has no number for task 'same'",
+    ),
+    "fewer scores than classes": ("predictions", lambda t: t.drop(columns="score_1"), "column 'score_1' has no number"),
+    "more scores than classes": ("predictions", lambda t: t.assign(score_2=t["score_1"]), "column 'score_2' has num"),
+    "a score of no class": ("predictions", lambda t: t.assign(score_x=t["score_1"]), "column 'score_x' is the score"),
+    "a class's number in other digits": ("predictions", lambda t: t.assign(score_01=t["score_1"]), "'score_01'"),
+    "an empty score of the class chosen": (
+        "predictions",
+        lambda t: t.drop(columns=["score_0", "score_1"]).assign(of_predicted=np.float16("nan")),
+        "no class scores",
+    ),
+    "methods that are numbers": ("predictions", lambda t: t.assign(method=3), "column 'method' must hold text"),
+    "a method without a name": ("predictions", lambda t: t.assign(method=None), "column 'method' must hold text"),
+    "halves of seeds": ("predictions", lambda t: t.assign(init_seed=0.5), "column 'init_seed' must hold whole"),
+    "decisions twice": ("predictions", lambda t: pd.concat([t, t.head(1)]), "has a decision twice"),
+    "decisions twice without a seed": (
+        "predictions",
+        lambda t: pd.concat([t.assign(init_seed=np.nan)] * 2),
+        "has a decision twice",
+    ),
+    "seeds in part": (
+        "predictions",
+        lambda t: t.assign(init_seed=t["init_seed"].astype(float).where(t["data_seed"] == 1)),
+        "column 'init_seed' is missing for some decisions of 'PT'",
+    ),
+    "lengths in words": ("rows", lambda t: t.assign(words="long"), "rows.parquet: column 'words' must hold numbers"),
+    "similarities in words": ("rows", lambda t: t.assign(similarity="near"), "column 'similarity' must hold numbers"),
+    "hashes that are numbers": ("rows", lambda t: t.assign(id=7), "rows.parquet: column 'id' must hold text"),
+    "row numbers in words": ("rows", lambda t: t.assign(row=t["row"].astype(str)), "column 'row' must hold whole"),
+    "lists": ("rows", lambda t: t.assign(words=[[1]] * len(t)), "column 'words' holds neither numbers nor texts"),
 }
 
 
@@ -177,6 +216,30 @@ def test_decisions_that_cannot_be_counted_are_refused(folder: Path, tmp_path: Pa
     with pytest.raises(UserError, match=r"^[^\n]+$") as refused:
         published.open_record(Workspace(tmp_path / "workspace"), folder)
     assert said in str(refused.value)
+    with pytest.raises(UserError, match=r"^[^\n]+$") as refused:
+        Record.load(folder)
+    assert said in str(refused.value) and f"{file}.parquet" in str(refused.value)
+
+
+def test_columns_that_no_record_has_are_left_where_they_are(study: Study, folder: Path) -> None:
+    known = Record.load(folder)
+    for file in ("predictions", "rows"):
+        table = pd.read_parquet(folder / f"{file}.parquet")
+        table.assign(text="a text", surprise=1).to_parquet(folder / f"{file}.parquet")
+    record = Record.load(folder)
+    pd.testing.assert_frame_equal(record.predictions, known.predictions)
+    pd.testing.assert_frame_equal(record.rows, known.rows)
+    whole = decisions_in(study.workspace, study.config, "mood")
+    assert decisions_of(record, "mood", study.workspace).rows["text"].tolist() == whole.rows["text"].tolist()
+
+
+def test_classes_that_are_no_names_are_refused(folder: Path) -> None:
+    facts = json.loads((folder / "record.json").read_bytes())
+    for classes in ("ab", 2, [0, 1], ["a", "a"]):
+        changed = facts | {"tasks": [facts["tasks"][0] | {"classes": classes}, *facts["tasks"][1:]]}
+        (folder / "record.json").write_text(json.dumps(changed), encoding="utf-8")
+        with pytest.raises(UserError, match="task 'mood': 'classes' must be a list of names"):
+            Record.load(folder)
 
 
 def test_a_record_opens_with_its_decisions_or_without(folder: Path, tmp_path: Path) -> None:
