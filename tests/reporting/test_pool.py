@@ -57,7 +57,7 @@ def test_agreeing_studies_are_not_surer_than_their_errors() -> None:
 
 def test_the_spread_of_a_few_pairs_is_not_believed() -> None:
     """One of five studies has next to no spread by luck: it would take all the weight."""
-    studies = effects([0.02, -0.01, 0.03, -0.02, 0.01], [0.00005, 0.02, 0.02, 0.02, 0.02])
+    studies = effects([0.02, 0.01, 0.03, 0.02, 0.01], [0.00005, 0.02, 0.02, 0.02, 0.02])
     with pytest.raises(UserError, match="'s0' has 3 independent seeds"):
         pool_effects("A", "B", [replace(effect, pairs=3, seeds=3) for effect in studies])
     found = pool_effects("A", "B", [replace(studies[0], seeds=5), *studies[1:]])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metapt_explore.config import StudyConfig, load_study, parse
+from metapt_explore.config import EvaluationConfig, load_study, parse
 from metapt_explore.config.task_terms import TaskTerms
 from metapt_explore.reporting.plan_power import detectable_sentence
 from metapt_explore.statistics.designs import mean_over_pairs
@@ -88,11 +88,11 @@ def test_a_plan_says_what_could_be_found() -> None:
     ids=["macro F1", "all rows", "all rows of one task", "other shots"],
 )
 def test_where_recorded_studies_do_not_tell_nothing_is_said(terms: dict[str, Any]) -> None:
-    methods = [{"name": "PPT", "kind": "ppt"}, {"name": "PT", "kind": "pt"}]
-    tree = {"name": "s", "texts": {"starter": "rotten_tomatoes"}, "methods": methods}
-    tasks = {"tasks": ["trec", "satire"]}
-    assert detectable_sentence(parse(StudyConfig, {**tree, "evaluation": tasks}, "test"))
-    assert not detectable_sentence(parse(StudyConfig, {**tree, "evaluation": {**tasks, **terms}}, "test"))
+    def said(**changes: Any) -> str:
+        evaluation = parse(EvaluationConfig, {"tasks": ["trec", "satire"], **changes}, "evaluation")
+        return detectable_sentence(load_study("tour").model_copy(update={"evaluation": evaluation}))
+
+    assert said() and not said(**terms)
 
 
 def test_shots_that_all_tasks_have_of_their_own_count() -> None:
