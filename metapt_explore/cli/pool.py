@@ -23,9 +23,11 @@ def pool(
     from metapt_explore.progress.console import escape
     from metapt_explore.reporting.pool import pool as pooled_over
     from metapt_explore.reporting.pool import pooled_report, pooled_table
+    from metapt_explore.statistics.verdict import metric_name
 
     pooled, console = pooled_over(records, method, baseline), make_console()
-    table = Table(title=f"{escape(pooled.method)} − {escape(pooled.baseline)}, points of accuracy")
+    unit = f"points of {metric_name(pooled.metric)}"
+    table = Table(title=f"{escape(pooled.method)} − {escape(pooled.baseline)}, {unit}")
     rows = pooled_table(pooled)
     for column in rows:
         table.add_column(str(column), justify="left" if column == "study" else "right")

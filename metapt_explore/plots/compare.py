@@ -37,7 +37,7 @@ def pooled_forest(pooled: Pooled) -> go.Figure:
     Args:
         pooled: What `pool` returned.
     """
-    return _forest(pooled_differences(pooled), pooled.method, pooled.baseline, rows="study")
+    return _forest(pooled_differences(pooled), pooled.method, pooled.baseline, rows="study", metric=pooled.metric)
 
 
 def _forest(

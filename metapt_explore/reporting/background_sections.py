@@ -217,7 +217,14 @@ def _cut_texts(record: Record) -> list[Paragraph]:
     return [Paragraph(text + ", ".join(shares) + ".", note=any(cut.share > MANY for cut in cuts))]
 
 
-def add_limits(document: Document, record: Record) -> None:
+def add_limits(document: Document, record: Record, *, over_both: bool) -> None:
+    """What the study cannot say.
+
+    Args:
+        document: The report.
+        record: The study, names quoted.
+        over_both: Whether the section on errors has intervals over seeds and test rows together.
+    """
     study = record.study
     model = study["model"].get("name", "smollm2-135m") if "model" in study else "smollm2-135m"
     items = [
@@ -225,7 +232,7 @@ def add_limits(document: Document, record: Record) -> None:
         "nothing is said about others.",
         "No published number is claimed as reproduced: MetaPT's tables and hyper-parameters were not available to us.",
         "All units share their test rows: the error of a test set of this size is in each of them and in no interval"
-        + (" but the one over both, under *Errors*." if len(record.predictions) else ".")
+        + (" but the one over both, under *Errors*." if over_both else ".")
         if scored_rows(record) == "test rows"
         else "Scored rows are few and those of two data seeds overlap: their error is in no interval.",
     ]

@@ -12,14 +12,16 @@ from metapt_explore.plots.errors import FEW_ROWS
 from metapt_explore.reporting import tables
 from metapt_explore.reporting.document import Document, Folded, Heading, Paragraph, Table, quoted
 from metapt_explore.reporting.notes import grounds_of
+from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import StudyQuestion
 from metapt_explore.results.decisions import TaskDecisions, decisions_of, recorded_tasks
 from metapt_explore.results.record import Record
-from metapt_explore.statistics import Comparison
+from metapt_explore.statistics import Comparison, compare
 from metapt_explore.statistics.calibration import calibration_of
 from metapt_explore.statistics.errors import confusion
 from metapt_explore.statistics.numbers import MISSING, interval, number, points
 from metapt_explore.statistics.two_level import COVERS, two_level
+from metapt_explore.statistics.verdict import metric_name
 
 #: Confusions and slices of a task and method that are listed.
 LISTED = 3
@@ -27,7 +29,7 @@ LISTED = 3
 
 def add_errors(
     document: Document, record: Record, asked: Sequence[StudyQuestion], comparisons: Sequence[Comparison]
-) -> None:
+) -> bool:
     """The section on decisions; none where the record keeps none.
 
     Args:
@@ -35,12 +37,15 @@ def add_errors(
         record: The study, names quoted.
         asked: Its questions.
         comparisons: What is found of each.
+
+    Returns:
+        Whether it has intervals over seeds and test rows together.
     """
     every = [_quoted(decisions_of(record, task)) for task in recorded_tasks(record)]
     if not every:
-        return
+        return False
     document.add(Heading("Errors"))
-    _add_intervals(document, record, every, list(zip(asked, comparisons, strict=True)))
+    over_both = _add_intervals(document, record, every, list(zip(asked, comparisons, strict=True)))
     methods = list(dict.fromkeys(method for decisions in every for method in decisions.methods))
     document.add(Table(calibration_table(every, methods), CALIBRATION))
     primary = next((question for question in asked if question.primary), None)
@@ -57,6 +62,7 @@ def add_errors(
             + (f" {left_out} slices of fewer than {FEW_ROWS} rows are not listed." if left_out else "")
         )
         document.add(Folded("Where accuracy is lowest", [Table(slices, caption)]))
+    return over_both
 
 
 CALIBRATION = (
@@ -76,11 +82,16 @@ def _add_intervals(
     record: Record,
     every: Sequence[TaskDecisions],
     answered: Sequence[tuple[StudyQuestion, Comparison]],
-) -> None:
+) -> bool:
     """Each comparison's interval over seeds beside those over rows and both, where all its scores keep decisions."""
     grounds, rows, own_rows = grounds_of(record), [], False
+    results = over_seeds(record.results, record.study).results
     for question, answer in answered:
         have = [each for each in every if {question.method, question.baseline} <= set(each.methods)]
+        if not have:
+            continue
+        if answer.metric != "accuracy":  # decisions tell of no other score
+            answer = compare(results, question.method, question.baseline, grounds=grounds)
         if {each.task for each in have} != set(answer.tasks):
             continue
         first, second = (
@@ -106,11 +117,14 @@ def _add_intervals(
             }
         )
     if rows:
-        caption = f"Differences in points of accuracy, mean over tasks, with three intervals of 95 %. {COVERS}"
+        metric = answered[0][1].metric
+        note = "" if metric == "accuracy" else f" The study's answers are of {metric_name(metric)}."
+        caption = f"Differences in points of accuracy, mean over tasks, with three intervals of 95 %.{note} {COVERS}"
         document.add(Table(pd.DataFrame(rows), caption))
     elif own_rows:
         text = "Each initialisation seed is scored on rows of its own: intervals over seeds hold the rows' error, too."
         document.add(Paragraph(text))
+    return bool(rows)
 
 
 def calibration_table(every: Sequence[TaskDecisions], methods: Sequence[str]) -> pd.DataFrame:

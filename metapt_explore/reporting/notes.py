@@ -19,6 +19,12 @@ def grounds_of(record: Record) -> dict[str, TaskGround]:
     return {task["name"]: ground_of(task.get("samples"), on_test=on_test) for task in record.tasks}
 
 
+def metric_of(record: Record) -> str:
+    """The score that comparisons are of: `evaluation.metric`; accuracy where an older record has no other."""
+    asked = str(record.study["evaluation"].get("metric", "accuracy"))
+    return asked if asked in record.results and record.results[asked].notna().any() else "accuracy"
+
+
 def notes_of(record: Record) -> list[str]:
     """What a reader of verdicts must know: MetaPT over one task, a model's labels, tasks at chance, narrow grids."""
     notes = [

@@ -15,12 +15,13 @@ from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.plots.series import pooled_differences
 from metapt_explore.reporting import figures
 from metapt_explore.reporting.document import Bullets, Document, Figure, Heading, Paragraph, Table
-from metapt_explore.reporting.notes import grounds_of
+from metapt_explore.reporting.notes import grounds_of, metric_of
 from metapt_explore.reporting.questions import questions_of
 from metapt_explore.results.record import Record
 from metapt_explore.statistics.compare import compare
 from metapt_explore.statistics.numbers import interval, percent, points
 from metapt_explore.statistics.pooling import Pooled, StudyEffect, pool_effects
+from metapt_explore.statistics.verdict import metric_name
 
 CELL = ["method", "task", "data_seed", "init_seed"]
 #: Keys of a method that are names, not settings.
@@ -36,8 +37,8 @@ def pool(records: Sequence[Record | str | Path], method: str = "", baseline: str
         baseline: Another.
 
     Raises:
-        UserError: If a record lacks a method, has another under its name, is scored on other rows, says nothing of the
-            spread, or holds the scores of another record once more.
+        UserError: If a record lacks a method, has another under its name, is scored on other rows, is compared by
+            another score, says nothing or too little of the spread, or holds the scores of another record once more.
 
     Example:
         >>> print(pool(["studies/amazon", "studies/starter"], "MetaPT", "PPT").sentence)  # doctest: +SKIP
@@ -53,15 +54,29 @@ def pool(records: Sequence[Record | str | Path], method: str = "", baseline: str
         raise UserError(f"'{method}' cannot be compared with itself; name two methods.")
     for record in opened:
         _has(record, method, baseline)
-    caveats = _same_recipe(opened, method, baseline)
+    metric, caveats = _same_metric(opened), _same_recipe(opened, method, baseline)
     _own_scores(opened, method, baseline)
-    effects = [_effect(record, method, baseline) for record in opened]
+    effects = [_effect(record, method, baseline, metric) for record in opened]
     shared = sorted(set.intersection(*(set(effect.tasks) for effect in effects)))
     if shared:
         caveats.append(
             f"Studies share tasks ({', '.join(shared)}), and may share test rows: their error is the same in each."
         )
-    return pool_effects(method, baseline, effects, caveats=caveats)
+    return pool_effects(method, baseline, effects, metric=metric, caveats=caveats)
+
+
+def _same_metric(records: Sequence[Record]) -> str:
+    """The score that all records' comparisons are of; refuses several."""
+    named: dict[str, str] = {}
+    for record in records:
+        named.setdefault(metric_of(record), record.name)
+    if len(named) > 1:
+        each = ", ".join(f"{metric_name(metric)} in '{name}'" for metric, name in named.items())
+        raise UserError(
+            f"Comparisons of these records are of different scores ({each}), and their differences cannot be pooled. "
+            "Give the studies one `evaluation.metric`, and record them again: nothing is trained anew."
+        )
+    return next(iter(named))
 
 
 def _primary(record: Record) -> tuple[str, str]:
@@ -127,15 +142,17 @@ def _own_scores(records: Sequence[Record], method: str, baseline: str) -> None:
             )
 
 
-def _effect(record: Record, method: str, baseline: str) -> StudyEffect:
-    found = compare(record.results, method, baseline, grounds=grounds_of(record))
+def _effect(record: Record, method: str, baseline: str, metric: str) -> StudyEffect:
+    found = compare(record.results, method, baseline, metric=metric, grounds=grounds_of(record))
     if found.standard_error is None or found.low is None or found.high is None:
         raise UserError(
             f"The record '{record.name}' has {found.pairs} pairs of seeds that say nothing of the spread of "
             f"{method} − {baseline}: it has no weight in a pool. Leave it out."
         )
+    # A seed that is the same in all pairs says nothing of the spread, and takes nothing from it.
+    seeds = min(levels for levels in (found.init_seeds, found.data_seeds) if levels > 1)
     return StudyEffect(
-        record.name, found.difference, found.standard_error, found.low, found.high, found.pairs, found.tasks
+        record.name, found.difference, found.standard_error, found.low, found.high, found.pairs, seeds, found.tasks
     )
 
 
@@ -148,14 +165,18 @@ def pooled_report(pooled: Pooled) -> Document:
         document.add(Paragraph(text))
     document.add(*([Bullets(list(pooled.caveats))] if pooled.caveats else []))
     note = (
-        "Differences in points of accuracy, mean over tasks. Weights of a random-effects model (Paule and Mandel); the "
+        f"Differences in {_unit(pooled)}, mean over tasks. Weights of a random-effects model (Paule and Mandel); the "
         "pooled interval is Hartung and Knapp's."
     )
     document.add(Heading("Studies"), Table(pooled_table(pooled), note))
     lines = {f"{pooled.method} − {pooled.baseline}": pooled_differences(pooled)}
     caption = "The difference in each study and, in bold, the pooled one, with 95 % intervals; grey ones reach 0."
-    document.add(Figure("pooled", partial(figures.difference_forest, lines), caption))
+    document.add(Figure("pooled", partial(figures.difference_forest, lines, _unit(pooled)), caption))
     return document
+
+
+def _unit(pooled: Pooled) -> str:
+    return f"points of {metric_name(pooled.metric)}"
 
 
 def pooled_table(pooled: Pooled) -> pd.DataFrame:

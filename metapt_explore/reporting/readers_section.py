@@ -10,7 +10,7 @@ import pandas as pd
 
 from metapt_explore.errors import UserError
 from metapt_explore.reporting.document import Document, Heading, Paragraph, Table
-from metapt_explore.reporting.notes import grounds_of
+from metapt_explore.reporting.notes import grounds_of, metric_of
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.results.readers import readers_table
 from metapt_explore.results.record import Record
@@ -100,12 +100,14 @@ def undecided_sentence(table: pd.DataFrame, entry: Mapping[str, Any]) -> str:
 def _sentences(record: Record, table: pd.DataFrame, entry: Mapping[str, Any]) -> list[str]:
     sentences = [undecided_sentence(table, entry)]
     results = over_seeds(record.results, record.study).results
-    means = results[results["method"].isin(entry["of"])].groupby("method", sort=False)["accuracy"].mean()
+    metric = metric_of(record)
+    scored = results[results["method"].isin(entry["of"])].dropna(subset=[metric])
+    means = scored.groupby("method", sort=False)[metric].mean()
     if len(means):
         best = str(means.idxmax())
         margin = float(record.study["evaluation"].get("margin", 0.02))
         with suppress(UserError):  # no pair of seeds may have all tasks yet
-            found = compare(results, entry["name"], best, margin=margin, grounds=grounds_of(record))
+            found = compare(results, entry["name"], best, metric=metric, margin=margin, grounds=grounds_of(record))
             sentences.append(
                 f"Against {best}, of its readers the best by these very scores, which nobody knows beforehand: "
                 f"{found.sentence}"

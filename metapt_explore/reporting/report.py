@@ -21,7 +21,7 @@ from metapt_explore.reporting.background_sections import (
 from metapt_explore.reporting.document import Document, Paragraph, quoted
 from metapt_explore.reporting.efficiency_section import add_efficiency
 from metapt_explore.reporting.error_section import add_errors
-from metapt_explore.reporting.notes import grounds_of, unfinished
+from metapt_explore.reporting.notes import grounds_of, metric_of, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.paper_numbers import add_paper_numbers
 from metapt_explore.reporting.questions import StudyQuestion, questions_of
@@ -63,13 +63,13 @@ def make_report(record: Record, missing: Sequence[Mapping[str, str]] = ()) -> Do
     add_steadiness(document, record, methods, comparisons=comparisons)
     add_starts(document, record, methods, asked=asked)
     add_efficiency(document, record, methods)
-    add_errors(document, record, asked, comparisons)
+    over_both = add_errors(document, record, asked, comparisons)
     add_fairness(document, record)
     add_clusters(document, record)
     add_agreement(document, record)
     add_screenings(document, record)
     add_data(document, record)
-    add_limits(document, record)
+    add_limits(document, record, over_both=over_both)
     add_made_with(document, replace(record, study=as_recorded.study))  # the study's file, letter by letter
     return document
 
@@ -100,12 +100,6 @@ def answers(record: Record) -> tuple[list[StudyQuestion], list[Comparison]]:
 def margin_of(record: Record) -> float:
     """Differences smaller than this count as none."""
     return float(record.study["evaluation"].get("margin", 0.02))
-
-
-def metric_of(record: Record) -> str:
-    """The score that comparisons are of: `evaluation.metric`; accuracy where an older record has no other."""
-    asked = str(record.study["evaluation"].get("metric", "accuracy"))
-    return asked if asked in record.results and record.results[asked].notna().any() else "accuracy"
 
 
 def _methods(record: Record) -> list[str]:

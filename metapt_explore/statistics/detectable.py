@@ -26,16 +26,18 @@ SHARES = (1 / 3, 1 / 3, 1 / 3)
 
 @dataclass(frozen=True)
 class RecordedSpread:
-    """How far the differences of two methods vary from pair to pair, in recorded studies.
+    """How far the differences in accuracy of two methods vary from pair to pair, in recorded studies.
 
     Attributes:
         deviation: Standard deviation of the mean over tasks, for one pair of seeds.
         studies: Whose differences it was taken from.
+        shots: Examples a class that these have.
         alike: Whether these compare methods of the same two kinds; else all that are there were taken.
     """
 
     deviation: float
     studies: tuple[str, ...]
+    shots: tuple[int, ...]
     alike: bool
 
 
@@ -64,7 +66,8 @@ def recorded_spread(kinds: tuple[str, str], tasks: int, shots: int) -> RecordedS
     within = float(np.average(chosen["task_variance"], weights=weights))
     covariance = max(0.0, float(np.average(chosen["covariance"], weights=weights)))
     deviation = math.sqrt(covariance + max(within - covariance, 0.0) / tasks)
-    return RecordedSpread(deviation, tuple(dict.fromkeys(chosen["study"])), bool(len(alike)))
+    studies, shown = (tuple(dict.fromkeys(chosen[column].tolist())) for column in ("study", "shots"))
+    return RecordedSpread(deviation, studies, shown, bool(len(alike)))
 
 
 @lru_cache(maxsize=1)

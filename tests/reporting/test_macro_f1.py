@@ -16,7 +16,8 @@ from metapt_explore.cli.results import print_summary
 from metapt_explore.config import EvaluationConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.reporting.document import Table
-from metapt_explore.reporting.report import answers, make_report, metric_of, verdicts
+from metapt_explore.reporting.notes import metric_of
+from metapt_explore.reporting.report import answers, make_report, verdicts
 from metapt_explore.results.record import Record, record_of
 from metapt_explore.results.tables import summary_table
 from metapt_explore.storage.workspace import Workspace
@@ -61,6 +62,23 @@ def test_a_report_shows_both_and_says_which_is_compared(record: Record) -> None:
     report = make_report(by(record, "macro_f1")).markdown()
     assert "The study's comparisons are of it." in report and "Differences in points of macro F1" in report
     assert "comparisons are of it" not in make_report(record).markdown()
+
+
+def test_intervals_over_test_rows_stand_beside_answers_of_f1(finished: Path, record: Record) -> None:
+    """Decisions tell of accuracy, and are checked against it; the limits name the table where it is there."""
+    plain = record_of(Workspace(finished), "tiny")
+    rows = plain.results.assign(macro_f1=plain.results["accuracy"] / 2)
+    by_f1, clause = by(replace(plain, results=rows), "macro_f1"), "but the one over both, under *Errors*"
+    one, other = (make_report(each) for each in (plain, by_f1))
+    tables = [
+        next(b.rows for b in report.blocks if isinstance(b, Table) and "over both" in b.rows) for report in (one, other)
+    ]
+    pd.testing.assert_frame_equal(*tables)
+    assert "answers are of macro F1" in other.markdown() and clause in other.markdown()
+    assert "answers are of" not in one.markdown() and clause in one.markdown()
+    # These scores are not those of the decisions that are kept.
+    without = make_report(by(record, "macro_f1")).markdown()
+    assert "| over both |" not in without and clause not in without and "in no interval." in without
 
 
 def test_older_records_have_accuracy_alone(record: Record) -> None:

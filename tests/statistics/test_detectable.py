@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from metapt_explore.config import load_study
+from metapt_explore.config import EvaluationConfig, load_study, parse
+from metapt_explore.config.task_terms import TaskTerms
 from metapt_explore.reporting.plan_power import detectable_sentence
 from metapt_explore.statistics.designs import mean_over_pairs
 from metapt_explore.statistics.detectable import RECORDED, recorded_spread, smallest_difference
@@ -60,7 +62,7 @@ def test_the_spread_is_that_of_the_table_by_hand() -> None:
     within = (rows["task_variance"] * weights).sum() / weights.sum()
     covariance = (rows["covariance"] * weights).sum() / weights.sum()
     found = recorded_spread(("ppt", "metapt"), tasks=4, shots=12)
-    assert found.alike and found.studies == tuple(dict.fromkeys(rows["study"]))
+    assert found.alike and found.studies == tuple(dict.fromkeys(rows["study"])) and found.shots == (16,)
     assert found.deviation == pytest.approx(np.sqrt(covariance + (within - covariance) / 4))
     other = recorded_spread(("ppt", "full"), tasks=4, shots=16)
     assert not other.alike and other.deviation > 0
@@ -72,3 +74,32 @@ def test_a_plan_says_what_could_be_found() -> None:
     crossed = load_study(Path(__file__).parents[2] / "studies" / "crossed.yaml")
     assert "With 100 pairs of seeds on 7 tasks" in detectable_sentence(crossed)
     assert "between MetaPT and PPT" in detectable_sentence(crossed)  # over its clusterings and orders
+    assert "points of accuracy" in said and "; 16 examples a class)" in said and "share no rows" in said
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"metric": "macro_f1"},
+        {"shots": "all"},  # each data seed has all rows of the task, or most of them
+        {"tasks": ["trec", {"task": "satire", "shots": "all", "dev_share": 0.5}]},
+        {"tasks": ["trec", {"task": "satire", "shots": 4}]},
+    ],
+    ids=["macro F1", "all rows", "all rows of one task", "other shots"],
+)
+def test_where_recorded_studies_do_not_tell_nothing_is_said(terms: dict[str, Any]) -> None:
+    def said(**changes: Any) -> str:
+        evaluation = parse(EvaluationConfig, {"tasks": ["trec", "satire"], **changes}, "evaluation")
+        return detectable_sentence(load_study("tour").model_copy(update={"evaluation": evaluation}))
+
+    assert said() and not said(**terms)
+
+
+def test_shots_that_all_tasks_have_of_their_own_count() -> None:
+    tour = load_study("tour")
+    own = [TaskTerms(task=task, shots=8) for task in tour.evaluation.tasks]
+    named, plain = (
+        tour.model_copy(update={"evaluation": tour.evaluation.model_copy(update=update)})
+        for update in ({"task_terms": own, "shots": 64}, {"task_terms": [], "shots": 8})
+    )
+    assert detectable_sentence(named) == detectable_sentence(plain)

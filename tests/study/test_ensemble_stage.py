@@ -202,6 +202,15 @@ def test_the_report_says_what_was_taken_how_often(study: Study) -> None:
     report = make_report(record).markdown()
     assert "## Readers together" in report and "Against tfidf, of its readers the best by these very scores" in report
     table = readers_table(record.results)
+    # The best reader is that by the score that the study is compared by, and so is what is said of it.
+    f1 = record.results["macro_f1"].where(record.results["method"] != "majority", 1.0)
+    evaluation = {**record.study["evaluation"], "metric": "macro_f1"}
+    by_f1 = replace(
+        record, study={**record.study, "evaluation": evaluation}, results=record.results.assign(macro_f1=f1)
+    )
+    of_f1 = make_report(by_f1).markdown()
+    said = of_f1[of_f1.index("Against majority, of its readers the best") :].splitlines()[0]
+    assert "in macro F1 over 1 task" in said
     shares = taken_table(table, ENSEMBLES[0])
     assert shares["task"].tolist() == ["mood", "all tasks"] and list(shares)[1:] == READERS
     taken = [reader_weights(row)["weights"] for row in record.results.to_dict("records") if row["method"] == "best"]

@@ -11,10 +11,10 @@ import streamlit as st
 from metapt_explore.config.paper_numbers import FILE as PAPER_NUMBERS
 from metapt_explore.dashboard.parts import messages
 from metapt_explore.errors import UserError
-from metapt_explore.reporting.notes import grounds_of, notes_of, sample_notes, unfinished
+from metapt_explore.reporting.notes import grounds_of, metric_of, notes_of, sample_notes, unfinished
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import StudyQuestion
-from metapt_explore.reporting.report import answers, metric_of
+from metapt_explore.reporting.report import answers
 from metapt_explore.results.budgets import Budget, method_budgets
 from metapt_explore.results.record import Record, scores_of
 from metapt_explore.results.tables import curves_table, efficiency_table, results_table
