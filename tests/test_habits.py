@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 import metapt_explore
+from metapt_explore.config import BaselineConfig
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -46,6 +47,14 @@ def test_everything_that_the_package_needs_is_pinned() -> None:
     ]
     names = {re.split(r"[<>=]", line)[0] for line in wanted}
     assert names <= PINS.keys()
+
+
+def test_baselines_ask_for_the_versions_that_the_extras_name() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    needed = {kind.needs_package for kind in BaselineConfig.kinds.values() if kind.needs_package}
+    assert len(needed) == 3
+    for requirement, extra in needed:
+        assert requirement in extras[extra] and requirement in extras["dev"]
 
 
 def test_the_workflow_covers_the_versions_that_are_promised() -> None:

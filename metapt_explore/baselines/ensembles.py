@@ -46,7 +46,12 @@ class ReaderWeights:
 
 
 def weigh_readers(
-    ensemble: EnsembleBaseline, dev: Sequence[LogProbabilities], labels: Sequence[int], *, held_out: Sequence[int]
+    ensemble: EnsembleBaseline,
+    dev: Sequence[LogProbabilities],
+    labels: Sequence[int],
+    *,
+    held_out: Sequence[int],
+    choices: Sequence[np.ndarray] | None = None,
 ) -> ReaderWeights:
     """The weights of one data seed's readers.
 
@@ -55,6 +60,8 @@ def weigh_readers(
         dev: What each reader says of the dev rows.
         labels: Class indices of the dev rows.
         held_out: Indices of those that are no training rows.
+        choices: The class that each reader predicts for each row, or -1 for a word of no class; the class with the
+            highest log-probability when absent.
 
     Returns:
         The weights. With too few held-out rows `choose` takes the first reader, the others count alike.
@@ -73,7 +80,8 @@ def weigh_readers(
     held = [normalised(logs)[rows] for logs in dev]
     enough = np.bincount(truth, minlength=dev[0].shape[1]).min() >= MIN_HELD_OUT
     if isinstance(ensemble, ChooseBaseline):
-        first = best_reader(held, truth, by=ensemble.by) if enough else 0
+        said = [logs.argmax(axis=1) for logs in dev] if choices is None else choices
+        first = best_reader(held, [each[rows] for each in said], truth, by=ensemble.by) if enough else 0
         return ReaderWeights(tuple(float(index == first) for index in range(len(dev))), len(rows) if enough else 0)
     equal = np.full(len(dev), 1 / len(dev))
     if not enough:
@@ -88,21 +96,23 @@ def weigh_readers(
     return ReaderWeights(tuple((equal / divisors).tolist()), len(rows))
 
 
-def best_reader(dev: Sequence[LogProbabilities], labels: np.ndarray, *, by: str) -> int:
+def best_reader(dev: Sequence[LogProbabilities], choices: Sequence[np.ndarray], labels: np.ndarray, *, by: str) -> int:
     """Index of the reader that dev rows speak for; among equals the first.
 
     Args:
         dev: What each reader says of the rows.
-        labels: Their class indices.
+        choices: The class that each predicts. Log-probabilities do not tell: they are kept in fp16, which makes near
+            ones equal, and without the words of no class.
+        labels: Class indices of the rows.
         by: ``accuracy`` (the highest, then the lowest loss), ``loss`` (the lowest), or ``one_se`` (the first whose
             accuracy is within one standard error of the highest, of the difference row by row).
 
     Example:
         >>> even, better = np.log([[0.5, 0.5]] * 4), np.log([[0.6, 0.4]] * 2 + [[0.4, 0.6]] * 2)
-        >>> best_reader([even, better], np.array([0, 0, 1, 1]), by="accuracy")
+        >>> best_reader([even, better], [np.zeros(4), np.array([0, 0, 1, 1])], np.array([0, 0, 1, 1]), by="accuracy")
         1
     """
-    right = np.array([logs.argmax(axis=1) == labels for logs in dev], dtype=float)
+    right = np.array([choice == labels for choice in choices], dtype=float)
     losses = [cross_entropy(logs, labels) for logs in dev]
     order = range(len(dev))
     if by == "loss":

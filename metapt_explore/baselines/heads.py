@@ -26,7 +26,7 @@ Fit = Callable[..., FittedClassifier]
 HEADS: dict[str, tuple[Fit, str]] = {
     "logistic": (LogisticRegressionHead, "c"),
     "knn": (NearestNeighbours, "k"),
-    "centroid": (ShrunkenDiscriminant, "shrinkage"),
+    "centroid": (partial(ShrunkenDiscriminant, priors=False), "shrinkage"),
     "lda": (ShrunkenDiscriminant, "shrinkage"),
 }
 

@@ -76,12 +76,15 @@ def instruction_search(inputs: BaselineInputs) -> BaselineOutcome:
         if seed in outcome.seeds:
             continue
         search = _Search(inputs, menu, train)
-        leaders = search.leaders(begun)
+        ranked = search.ranked(begun)
         generator = stream(inputs.seeds[0], "instruction_search", inputs.seeds[1], seed)
         for number in range(options["rounds"]):
             inputs.on_units((done + (1 + number) / (1 + options["rounds"])) / len(inputs.train))
-            leaders = search.leaders([*leaders, *edits(leaders[0], options["edits"], generator)])
-        dev = inputs.dev[seed]
+            # Where bare templates lead there is nothing to edit in them, but there is in what comes behind.
+            best_instruction = next(filter(has_edits, ranked), None)
+            made = edits(best_instruction, options["edits"], generator) if best_instruction else []
+            ranked = search.ranked([*ranked, *made])
+        leaders, dev = ranked[: options["keep"]], inputs.dev[seed]
         on_dev = [search.scores(candidate, dev.texts) for candidate in leaders]
         points: list[CandidatePoint] = [
             {"step": rank, **dev_metrics(measure(scores, dev.labels))} for rank, scores in enumerate(on_dev)
@@ -106,11 +109,16 @@ def templates_of(inputs: BaselineInputs) -> list[LabelsConfig]:
     return menu_candidates(inputs.task, family_of(model_folder(model.name, model.revision), model))
 
 
+def has_edits(candidate: Candidate) -> bool:
+    """Whether a candidate's instruction can be edited: it has two words."""
+    return len(candidate.instruction.split()) > 1
+
+
 def edits(candidate: Candidate, count: int, generator: np.random.Generator) -> list[Candidate]:
     """Draws edits of a candidate's instruction.
 
     Args:
-        candidate: The candidate; without an instruction there is nothing to edit.
+        candidate: The candidate; without an instruction of two words there is nothing to edit.
         count: How many; fewer where some are equal.
         generator: What they are drawn from.
 
@@ -119,8 +127,7 @@ def edits(candidate: Candidate, count: int, generator: np.random.Generator) -> l
         >>> [each.instruction for each in edits(begun, 2, np.random.default_rng(1))]
         ['Say what', 'what it is Say']
     """
-    words = candidate.instruction.split()
-    if len(words) < 2:
+    if not has_edits(candidate):
         return []
     made: dict[str, Candidate] = {}
     for _ in range(count):
@@ -179,8 +186,8 @@ class _Search:
         before = candidate.instruction.replace("{", "(").replace("}", ")")
         return LabelsConfig(template=f"{before}\n{labels.template}", labels=labels.labels)
 
-    def leaders(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """The candidates with the lowest losses on the training rows, as many as are kept.
+    def ranked(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates that the model can read, the one with the lowest loss on the training rows first.
 
         Raises:
             UserError: Where the model can read none of them.
@@ -196,7 +203,8 @@ class _Search:
         keys = list(new)
         for record in ranking:
             readable = record["reason"] is None
-            # By the loss of what is read in the end: calibrated scores, or scores as they are.
+            # Where scores are calibrated in the end, by scores calibrated by their mean over these rows: for
+            # `content_free` as well, whose own texts are read with the leaders alone.
             loss = record["loss" if self._how == "none" else "calibrated_loss"] if readable else inf
             self._losses[keys[record["candidate"]]] = loss
             self.tried += readable
@@ -207,7 +215,7 @@ class _Search:
         if not readable_ones:
             reason = next(record["reason"] for record in ranking if record["reason"])
             raise UserError(f"{self._inputs.where}: the model can read no template of `instruction_search`: {reason}")
-        return readable_ones[: self._inputs.options["keep"]]
+        return readable_ones
 
     def scores(self, candidate: Candidate, texts: Sequence[TextInput]) -> Tensor:
         """Scores of texts with a candidate around them, `[rows, classes]`."""

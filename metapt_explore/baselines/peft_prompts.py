@@ -45,11 +45,7 @@ class Maker:
 
 
 def instruction(inputs: BaselineInputs) -> str:
-    """The text that prompt tuning begins as, with the task's label words.
-
-    Raises:
-        UserError: Where it holds another place than ``{labels}``.
-    """
+    """The text that prompt tuning begins as, with the task's label words; other braces stand for themselves."""
     labels: LabelsConfig = inputs.task
     words = ", ".join(str(label.word) for label in labels.labels.values())
     return str(inputs.options["init_text"]).replace("{labels}", words)

@@ -26,7 +26,7 @@ def package_of(requirement: str) -> str:
     """The package that a requirement names.
 
     Example:
-        >>> package_of("peft>=0.18")
+        >>> package_of("peft>=0.19.1")
         'peft'
     """
     return re.split(r"[<>=~ ]", requirement)[0]

@@ -44,6 +44,14 @@ def reranker(inputs: BaselineInputs) -> BaselineOutcome:
 def _zero_shot(inputs: BaselineInputs, kind: str) -> BaselineOutcome:
     classifier = load_classifier(inputs.study.encoder, inputs.device, kind=kind)
     about = class_sentences(inputs.options["hypothesis"], inputs.task)
+    for name, sentence in zip(inputs.task.labels, about, strict=True):
+        tokens, most = classifier.tokens(sentence), classifier.config.max_tokens
+        if tokens >= most:
+            raise UserError(
+                f"{inputs.where}, baseline `{kind}`: the sentence about the class '{name}' has {tokens} tokens, "
+                f"special ones counted, and `max_tokens: {most}` leaves none for the text. Raise `max_tokens`, or "
+                "shorten `hypothesis` or the description of the class."
+            )
     score = partial(classifier.scores, sentences=about, on_pass=inputs.on_pass)
     how, blanks = inputs.options["calibration"], content_free(inputs)
     outcome = BaselineOutcome({})
@@ -66,7 +74,8 @@ class PairClassifier:
         model: The transformers model, in evaluation mode and fp32.
         tokenizer: Its tokenizer.
         output: Which of its outputs is the score.
-        config: Tokens of a pair (longer texts are cut, the sentence never is), and pairs that are run together.
+        config: Tokens of a pair (longer texts are cut, the sentence never is: it must leave a token for the text), and
+            pairs that are run together.
         device: Where it runs.
     """
 
@@ -102,6 +111,11 @@ class PairClassifier:
             out[chosen] = self.model(**batch).logits[:, self.output].float().cpu()
             on_pass()
         return out.view(len(written), len(sentences))
+
+    def tokens(self, sentence: str) -> int:
+        """How many tokens of a pair are not its text's: those of the sentence, and the special ones."""
+        alone = self.tokenizer(sentence, add_special_tokens=False, verbose=False)["input_ids"]
+        return len(alone) + int(self.tokenizer.num_special_tokens_to_add(pair=True))
 
     def _encoded(self, text: str, sentence: str) -> dict[str, list[int]]:
         cut = self.tokenizer(text, sentence, truncation="only_first", max_length=self.config.max_tokens)

@@ -36,7 +36,8 @@ def setfit_package(inputs: BaselineInputs) -> BaselineOutcome:
     """Trains a fresh encoder with each learning rate on each data seed's rows; dev chooses the rate.
 
     Raises:
-        UserError: Where the encoder cannot be loaded, or the rows of a data seed are all of one class.
+        UserError: Where the encoder cannot be loaded, the rows of a data seed are all of one class, or training leaves
+            embeddings that are not numbers.
     """
     outcome = BaselineOutcome({})
     inputs.restore(outcome)
@@ -51,8 +52,9 @@ def setfit_package(inputs: BaselineInputs) -> BaselineOutcome:
         best: tuple[RatePoint, Tensor, Tensor] | None = None
         for index, rate in enumerate(rates):
             on_share = partial(_tell, inputs, before=done + index / len(rates), part=1 / len(rates))
-            run = _train(inputs, seed, rate, on_share=on_share)
-            on_dev = run.scores(written_out(inputs.dev[seed].texts))
+            with _diverging(where, rate):
+                run = _train(inputs, seed, rate, on_share=on_share)
+                on_dev = run.scores(written_out(inputs.dev[seed].texts))
             point: RatePoint = {
                 "learning_rate": rate,
                 "step": run.steps,
@@ -61,7 +63,8 @@ def setfit_package(inputs: BaselineInputs) -> BaselineOutcome:
             }
             points.append(point)
             if best is None or choose([best[0], point], inputs.select_by) is point:
-                best = point, on_dev, run.scores(written_out(inputs.test))
+                with _diverging(where, rate):
+                    best = point, on_dev, run.scores(written_out(inputs.test))
                 outcome.spent.forward_rows += len(inputs.test)
             outcome.spent.row_passes += run.row_passes
             outcome.spent.forward_rows += len(train.texts) + len(inputs.dev[seed].texts)
@@ -73,6 +76,20 @@ def setfit_package(inputs: BaselineInputs) -> BaselineOutcome:
         outcome.curves += [{"data_seed": seed, **point} for point in points]
         inputs.keep(outcome)
     return outcome
+
+
+@contextmanager
+def _diverging(where: str, rate: float) -> Iterator[None]:
+    """Names the learning rate where scikit-learn refuses embeddings that training has left as no numbers."""
+    try:
+        yield
+    except ValueError as error:
+        if not any(word in str(error) for word in ("NaN", "infinity")):
+            raise
+        raise UserError(
+            f"{where}: the embeddings are not numbers any more after training with learning rate {rate:g}; lower the "
+            "baseline's `learning_rates`, or name an `encoder` whose files are fp32 if these are fp16."
+        ) from error
 
 
 def _tell(inputs: BaselineInputs, share: float, *, before: float, part: float) -> None:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from metapt_explore.config.baselines import PEFT
 from metapt_explore.errors import UserError
 from metapt_explore.models.hf_load import load_model
 
@@ -46,7 +47,7 @@ class PeftReference:
         try:
             from peft import PrefixTuningConfig, PromptTuningConfig, TaskType, get_peft_model
         except ImportError:
-            raise UserError("`metapt bench` compares with PEFT: pip install 'peft>=0.18'.") from None
+            raise UserError(f"`metapt bench` compares with PEFT: pip install '{PEFT}'.") from None
         from transformers import AutoModelForCausalLM
 
         model = load_model(

@@ -133,7 +133,7 @@ def new_task_in_terminal(wanted: Wanted, out: Path | None, *, ask: bool) -> None
     of_seeds = f", data_seeds: {seeds}" if seeds else ""
     echo(f"Use it in a study, `evaluation: {{tasks: [{out.resolve()}], shots: {min(shots, USUAL_SHOTS)}{of_seeds}}}`,")
     echo("or on the dashboard's Texts page.")
-    if task.splits is not None and task.splits.train != task.splits.dev:
+    if task.splits is not None and task.splits.train.place != task.splits.dev.place:
         echo(f"For every training row of a published set: `tasks: [{{task: {out.resolve()}, shots: all}}]`.")
 
 

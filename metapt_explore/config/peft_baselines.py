@@ -13,7 +13,7 @@ from metapt_explore.config.model_baselines import TunedModelBaseline
 from metapt_explore.config.names import Text
 
 #: What `pip install` needs for all of them.
-PEFT = "peft>=0.18"
+PEFT = "peft>=0.19.1"
 Layers = Annotated[list[Text], Field(min_length=1, max_length=MOST_SEARCHED)] | None
 LAYERS = "names of the layers; PEFT's own choice for the model when absent"
 

@@ -88,6 +88,18 @@ class SourceConfig(Strict):
         """What the source is called in messages and reports."""
         return self.starter or self.file or self.hub or ""
 
+    @property
+    def place(self) -> tuple[str | None, ...]:
+        """Where its rows lie, whatever their columns are called: sources of one place have the same rows.
+
+        Example:
+            >>> of_file = {"file": "a.csv", "split": "test"}
+            >>> SourceConfig(**of_file).place == SourceConfig(file="a.csv", columns={"label": "class"}).place
+            True
+        """
+        of_hub = (self.hub, self.subset, self.split, self.revision)
+        return of_hub if self.hub is not None else (self.starter, self.file)
+
 
 class Label(Strict):
     """One class: the value it has in the data, and the words or the description that stand for it."""

@@ -94,7 +94,7 @@ def most_shots(task: TaskConfig, data_seeds: Iterable[int] = ()) -> int:
         return max(0, min((len(each) - 1) // 2 for each in rows_by_class(task, rows).values()))
     assert task.splits is not None
     train, dev = task.splits.train, task.splits.dev
-    if train == dev and SEED_MARK not in (train.file or ""):
+    if train.place == dev.place and SEED_MARK not in (train.file or ""):
         rows = without_duplicates(read_rows(task, train, Counter()), Counter())
         return min(len(each) // 2 for each in rows_by_class(task, rows).values())
     return min(

@@ -49,8 +49,9 @@ class NearestNeighbours:
 class ShrunkenDiscriminant:
     """Linear discriminant analysis whose covariance is shrunken towards one variance in all directions.
 
-    Fisher, 1936; shrunken as in Friedman, 1989 (regularised discriminant analysis). With a shrinkage of 1 it is the
-    nearest class mean. Few rows in many directions have a covariance that cannot be inverted: some shrinkage is needed.
+    Fisher, 1936; shrunken as in Friedman, 1989 (regularised discriminant analysis). With a shrinkage of 1 and without
+    priors it is the nearest class mean. Few rows in many directions have a covariance that cannot be inverted: some
+    shrinkage is needed.
 
     Args:
         features: Of the training rows, `[rows, width]`.
@@ -58,6 +59,7 @@ class ShrunkenDiscriminant:
         classes: Number of classes.
         shrinkage: Share of the covariance within classes that is replaced, 0 to 1.
         where: What to call the rows in messages.
+        priors: Whether a class with more rows is likelier; otherwise all that have rows are alike.
 
     Example:
         >>> rows = np.array([[0.0, 0.0], [0.0, 2.0], [4.0, 0.0], [4.0, 2.0]])
@@ -67,7 +69,14 @@ class ShrunkenDiscriminant:
     """
 
     def __init__(
-        self, features: np.ndarray, labels: Sequence[int], classes: int, *, shrinkage: float, where: str
+        self,
+        features: np.ndarray,
+        labels: Sequence[int],
+        classes: int,
+        *,
+        shrinkage: float,
+        where: str,
+        priors: bool = True,
     ) -> None:
         rows, of_row = np.asarray(features, dtype=np.float64), np.asarray(labels)
         counts = np.bincount(of_row, minlength=classes)
@@ -87,7 +96,8 @@ class ShrunkenDiscriminant:
         self._weights = np.zeros((classes, rows.shape[1]))
         self._weights[present] = weights
         self._bias = np.full(classes, np.nan)
-        self._bias[present] = np.log(counts[present] / len(rows)) - 0.5 * (means * weights).sum(axis=1)
+        shares = counts[present] / len(rows) if priors else np.full(len(present), 1 / len(present))
+        self._bias[present] = np.log(shares) - 0.5 * (means * weights).sum(axis=1)
 
     @property
     def parameters(self) -> int:

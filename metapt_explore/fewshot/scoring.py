@@ -198,7 +198,7 @@ def macro_f1(truth: np.ndarray, predicted: np.ndarray, classes: int) -> float:
 
     Args:
         truth: Class index of each row.
-        predicted: What was predicted; an index of no class is wrong.
+        predicted: What was predicted; an index of no class (-1, or beyond the last) is wrong.
         classes: How many there are.
 
     Example:
@@ -206,7 +206,8 @@ def macro_f1(truth: np.ndarray, predicted: np.ndarray, classes: int) -> float:
         0.6666666666666666
     """
     hits = np.bincount(truth[truth == predicted], minlength=classes)[:classes]
-    both = np.bincount(truth, minlength=classes)[:classes] + np.bincount(predicted, minlength=classes)[:classes]
+    named = np.bincount(predicted[predicted >= 0], minlength=classes)[:classes]
+    both = np.bincount(truth, minlength=classes)[:classes] + named
     return float((2 * hits / np.maximum(both, 1)).mean())
 
 

@@ -152,11 +152,11 @@ def _sampled(task: TaskConfig, sizes: Sizes, dropped: Counter[str]) -> Parts:
 def _published(task: TaskConfig, sizes: Sizes, dropped: Counter[str]) -> Parts:
     shots, data_seeds, seed = sizes.shots, sizes.data_seeds, sizes.seed
     assert task.splits is not None
-    if shots == 0 and task.splits.train != task.splits.dev:
-        return *published_files(task, sizes, dropped), _published_test(task, sizes, dropped)
-    if task.splits.train == task.splits.dev:
+    if task.splits.train.place == task.splits.dev.place:
         train, dev = _drawn_together(task, sizes, dropped)
         return train, dev, _published_test(task, sizes, dropped)
+    if shots == 0:
+        return *published_files(task, sizes, dropped), _published_test(task, sizes, dropped)
     parts: dict[str, dict[int, list[Row]]] = {}
     for part, source in (("train", task.splits.train), ("dev", task.splits.dev)):
         if source.file is not None and SEED_MARK in source.file:
@@ -178,10 +178,20 @@ def _published(task: TaskConfig, sizes: Sizes, dropped: Counter[str]) -> Parts:
 def _drawn_together(
     task: TaskConfig, sizes: Sizes, dropped: Counter[str]
 ) -> tuple[dict[int, list[Row]], dict[int, list[Row]]]:
-    """Train and dev from one source: no row, and no text, is in both."""
+    """Train and dev from one source: no row, and no text, is in both.
+
+    Raises:
+        UserError: If they read other columns of it.
+    """
     assert task.splits is not None
     shots, data_seeds, seed = sizes.shots, sizes.data_seeds, sizes.seed
     source = task.splits.train
+    read, read_for_dev = (each.columns.model_copy(update={"group": None}) for each in (source, task.splits.dev))
+    if read != read_for_dev:
+        raise UserError(
+            f"Task '{task.name}': train and dev come from one source, {source.name}, so each row is drawn for one of "
+            "them, but their `columns` differ: name the same ones, or give a dev file."
+        )
     by_class = rows_by_class(task, without_duplicates(read_rows(task, source, dropped), dropped))
     if shots == 0:
         return shared_out(task, source.name, by_class, sizes)

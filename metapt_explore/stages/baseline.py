@@ -12,7 +12,12 @@ import pandas as pd
 
 from metapt_explore import hub
 from metapt_explore.config import BaselineConfig, StudyConfig, TaskConfig
-from metapt_explore.config.baselines import ClassifierBaseline, SetFitBaseline, StaticEmbeddingsBaseline
+from metapt_explore.config.baselines import (
+    ClassifierBaseline,
+    InstructionSearchBaseline,
+    SetFitBaseline,
+    StaticEmbeddingsBaseline,
+)
 from metapt_explore.config.classifier_baselines import class_sentences
 from metapt_explore.config.embeddings import timed_encoder
 from metapt_explore.config.ensembles import is_seeded
@@ -163,6 +168,12 @@ class Baseline(Stage):
             if "steps" in options:
                 config["calibration"] = verbalizer.calibration
                 config["scored_steps"] = evaluation.of_baseline(options).scored_steps
+        if isinstance(baseline, InstructionSearchBaseline):
+            from metapt_explore.fewshot.template_candidates import menu_candidates
+
+            tried = menu_candidates(self.task, self.pipeline.model.family)
+            config["candidates"] = [[candidate.template, words_key(candidate)] for candidate in tried]
+            del config["decode"]  # label words compete with one another, whatever the study says
         if isinstance(baseline, ClassifierBaseline):
             config["sentences"] = class_sentences(baseline.hypothesis, self.task)
             if baseline.calibration == "content_free":

@@ -140,7 +140,7 @@ class Ensemble(Baseline):
 
         train = rows[(rows["split"] == "train") & (rows["data_seed"] == seed)]
         unseen = held_out(as_inputs(rows.loc[dev.rows]), as_inputs(train))
-        return weigh_readers(self.ensemble, dev.logs, dev.labels.tolist(), held_out=unseen)
+        return weigh_readers(self.ensemble, dev.logs, dev.labels.tolist(), held_out=unseen, choices=dev.choices)
 
     def work(self, reckoning: Reckoning) -> Work:
         """None."""
@@ -153,7 +153,7 @@ class Said:
 
     Attributes:
         logs: Log-probabilities of the classes, `[rows, classes]` of each reader.
-        choices: The class that each reader predicts, `[rows]`.
+        choices: The class that each reader predicts, `[rows]`; `NO_CLASS` for a word of none.
         labels: Class indices, `[rows]`.
         rows: Numbers of the rows.
     """
@@ -197,7 +197,7 @@ class Together:
 
     Attributes:
         logs: Log-probabilities of the classes, `[rows, classes]`.
-        choice: The class that is predicted, `[rows]`.
+        choice: The class that is predicted, `[rows]`; `NO_CLASS` for a word of none.
     """
 
     logs: np.ndarray

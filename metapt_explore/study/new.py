@@ -220,7 +220,7 @@ def _task(source: str, choices: Choices) -> str | dict[str, Any]:
     if source not in choices.all_rows:
         return source
     splits = load_task(source).splits
-    one_source = splits is None or splits.train == splits.dev
+    one_source = splits is None or splits.train.place == splits.dev.place
     return {"task": source, "shots": ALL, **({"dev_share": 0.5} if one_source else {})}
 
 

@@ -62,6 +62,31 @@ def test_choices_by_hand(settings: dict[str, Any], readers: list[np.ndarray], ta
     assert weights.chosen == taken and weights.dev_rows == 8 and sum(weights.weights) == 1
 
 
+def test_what_a_reader_predicted_counts_and_not_its_highest_class() -> None:
+    """Of two with the same log-probabilities one found a word of no class likelier on some rows."""
+    right = np.array(LABELS)
+    some_without = np.where(np.arange(8) % 3 == 0, -1, right)
+    for by in ("accuracy", "one_se"):
+        choose = ensemble("choose", 2, by=by)
+        by_words = weigh_readers(choose, [EIGHT, EIGHT], LABELS, held_out=range(8), choices=[some_without, right])
+        assert by_words.chosen == 1 and weigh_readers(choose, [EIGHT, EIGHT], LABELS, held_out=range(8)).chosen == 0
+    # Of the rows that decide, only: both are right on these.
+    few = [0, 1, 4, 5]
+    elsewhere_wrong = np.where(np.isin(np.arange(8), few), right, 1 - right)
+    for held_out, taken in ((few, 0), (range(8), 1)):
+        choices = [elsewhere_wrong, right]
+        weights = weigh_readers(ensemble("choose", 2), [SIX, EIGHT], LABELS, held_out=held_out, choices=choices)
+        assert weights.chosen == taken and weights.dev_rows == len(held_out)
+
+
+def test_near_ties_are_as_they_were_before_they_were_kept() -> None:
+    kept = np.float16([[-0.69336, -0.69336]] * 8).astype(float)
+    weights = weigh_readers(
+        ensemble("choose", 2), [kept, kept], LABELS, held_out=range(8), choices=[np.zeros(8, int), np.array(LABELS)]
+    )
+    assert weights.chosen == 1
+
+
 def test_rows_that_were_trained_on_are_no_witness() -> None:
     """Without two held-out rows of a class nothing is chosen: the first, or all alike."""
     for held_out in ([], [0, 1, 2, 4], [1, 2, 3]):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_inputs import inputs_of
 
-from metapt_explore.baselines.heads import Standardised, classify, searched
+from metapt_explore.baselines.heads import HEADS, Standardised, classify, searched
 from metapt_explore.baselines.linear_probe import linear_probe, mean_hidden_states
 from metapt_explore.clusters.embed import load_encoder
 from metapt_explore.config import BaselineConfig, StudyConfig, parse
@@ -54,6 +54,23 @@ def test_full_shrinkage_is_the_nearest_mean(seed: int, shots: int) -> None:
     nearest = ((others[:, None] - means) ** 2).sum(-1).argmin(1)
     head = ShrunkenDiscriminant(features, labels, 3, shrinkage=1.0, where="rows")
     assert head.scores(others).argmax(1).tolist() == nearest.tolist()
+
+
+def test_a_centroid_is_the_nearest_mean_of_unequal_classes_too() -> None:
+    features, labels, others = rows_of(4)
+    means = np.stack([features[np.array(labels) == label].mean(0) for label in range(3)])
+    nearest = ((others[:, None] - means) ** 2).sum(-1).argmin(1).tolist()
+    fit, _ = HEADS["centroid"]
+    centroid = fit(features, labels, 3, shrinkage=1.0, where="rows").scores(others)
+    with_priors = ShrunkenDiscriminant(features, labels, 3, shrinkage=1.0, where="rows").scores(others)
+    assert centroid.argmax(1).tolist() == nearest != with_priors.argmax(1).tolist()
+    # Of classes with as many rows the numbers are the same, to the last digit.
+    same = [row for label in range(3) for row in np.flatnonzero(np.array(labels) == label)[:5]]
+    balanced = features[same], [labels[row] for row in same], 3
+    assert torch.equal(
+        fit(*balanced, shrinkage=1.0, where="rows").scores(others),
+        ShrunkenDiscriminant(*balanced, shrinkage=1.0, where="rows").scores(others),
+    )
 
 
 def test_one_row_a_class_and_classes_without_rows() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from metapt_explore.config import LabelsConfig
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.scoring import measure
 from metapt_explore.models import scoring
+from metapt_explore.stages.baseline import Baseline
+from metapt_explore.study.study import Study
 
 SMALL = {"instructions": ["this is so {labels} and that"], "rounds": 2, "edits": 4, "keep": 3}
 
@@ -87,6 +90,54 @@ def test_train_ranks_and_dev_chooses(world: Path) -> None:
         best = min(readable, key=lambda candidate: loss(candidate, rows))
         assert outcome.seeds[1].chosen["template"] == best.template
         assert outcome.seeds[1].chosen["tried"] == len(readable)
+
+
+def test_instructions_are_edited_where_bare_templates_lead(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is ranked the shorter texts lead here, and one is kept; the best instruction behind it is edited."""
+    texts: list[str] = []
+
+    def shorter_leads(backbone: Any, candidates: Any, rows: Any, **how: Any) -> list[dict[str, Any]]:
+        texts.extend(candidate.template for candidate in candidates)
+        return [
+            {"candidate": number, "reason": None, "loss": float(len(candidate.template))}
+            for number, candidate in enumerate(candidates)
+        ]
+
+    monkeypatch.setattr("metapt_explore.baselines.instruction_search.rank_templates", shorter_leads)
+    inputs = inputs_of(world, "instruction_search", **{**SMALL, "keep": 1})
+    outcome = instruction_search(replace(inputs, train={1: inputs.train[1]}, dev={1: inputs.dev[1]}))
+    menu = [candidate.template for candidate in templates_of(inputs)]
+    assert outcome.seeds[1].chosen["template"] == min(menu, key=len)
+    begun = len(texts[: 2 * len(menu)])
+    assert outcome.seeds[1].chosen["tried"] == len(texts) > begun
+    there = {"this", "is", "so", "and", "that", "negative,", "positive"}
+    for text in texts[begun:]:
+        instruction = text.partition("\n")[0].split()
+        assert instruction and set(instruction) <= there
+
+
+def test_candidates_are_in_the_id_and_decoding_is_not(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def configs(**changes: Any) -> list[dict[str, Any]]:
+        tree = tiny.study_tree(world, baselines=["instruction_search", "zero_shot"], **changes)
+        study = Study(tree, tmp_path)
+        return [
+            Baseline(study, study.config.baseline(name), study.tasks["mood"], seed).config()
+            for name, seed in (("instruction_search", 0), ("zero_shot", None))
+        ]
+
+    search, zero = configs()
+    whole_search, whole_zero = configs(verbalizer={"decode": "whole_vocabulary"})
+    assert search == whole_search and zero != whole_zero and zero["decode"] == "label_words"
+    written = [template for template, _ in search["candidates"]]
+    assert "{text} It was" in written and len(written) == len(templates_of(inputs_of(world, "instruction_search")))
+    menu = tmp_path / "menu.yaml"
+    menu.write_text("templates: ['{text} So']\npair_templates: []\n", encoding="utf-8")
+    monkeypatch.setattr("metapt_explore.fewshot.template_candidates.MENU", menu)
+    other_search, other_zero = configs()
+    assert "{text} So" in [template for template, _ in other_search["candidates"]]
+    assert other_search != search and other_zero == zero and "candidates" not in zero
 
 
 def test_edits_are_drawn_by_the_seeds(world: Path) -> None:

@@ -120,6 +120,23 @@ def test_texts_are_cut_and_sentences_are_not(world: Path, models: Path) -> None:
     assert not torch.allclose(scores[0], scores[1])
 
 
+@pytest.mark.parametrize("kind", ["nli", "reranker"])
+def test_a_sentence_leaves_a_token_for_the_text(world: Path, models: Path, kind: str) -> None:
+    """Three special tokens and five of the sentence."""
+
+    def run(most: int) -> Any:
+        how = {"hypothesis": "this is so very {label}", "max_tokens": most}
+        return {"nli": nli, "reranker": reranker}[kind](classifier_inputs(world, models / kind, kind, **how))
+
+    with pytest.raises(
+        UserError,
+        match=f"task mood, baseline `{kind}`: the sentence about the class 'negative' has 8 tokens, special ones "
+        r"counted, and `max_tokens: 8` leaves none for the text\. Raise `max_tokens`",
+    ):
+        run(8)
+    assert run(9).seeds[1].scores.isfinite().all()
+
+
 def test_what_a_model_cannot_do_is_said(world: Path, models: Path, tmp_path: Path) -> None:
     def checked(entry: dict[str, Any]) -> None:
         check_files(parse(StudyConfig, tiny.study_tree(world, baselines=[{"name": "N", **entry}]), "test"))

@@ -168,3 +168,13 @@ def test_one_class_is_refused(world: Path, encoder: Path) -> None:
     alone = replace(given, train={1: LabelledTexts(given.train[1].texts, [0] * 8)})
     with pytest.raises(UserError, match="data seed 1: the training rows are all of one class; SetFit needs two"):
         setfit_package(alone)
+
+
+@pytest.mark.parametrize("kind", ["setfit_package", "setfit"])
+def test_a_rate_that_diverges_is_named(world: Path, encoder: Path, kind: str) -> None:
+    given = inputs(world, encoder, kind)
+    far = replace(given, options={**given.options, "learning_rates": [1e30]})
+    with pytest.raises(
+        UserError, match=r"data seed 1: .*not (numbers|a number) any more.*rate 1e\+30; lower.*`learning_rates`"
+    ):
+        {"setfit_package": setfit_package, "setfit": setfit.setfit}[kind](far)

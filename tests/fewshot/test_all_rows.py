@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_splits import make_published, published, rows, sampled, write
+from test_splits import COLUMNS, LABELS, make_published, published, rows, sampled, write
 
+from metapt_explore.config import TaskConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.splits import make_splits
 
@@ -67,3 +70,36 @@ def test_a_share_is_stated_where_it_is_needed_and_only_there(tmp_path: Path) -> 
     task = published(tmp_path).model_copy(update={"dev_share": 0.5})
     with pytest.raises(UserError, match="a dev file of its own"):
         make_splits(task, "all", [13], test_rows=None, seed=0)
+
+
+def test_one_file_named_twice_is_one_source(tmp_path: Path) -> None:
+    """Whatever columns are named beside: dev is never what is trained on."""
+    file = tmp_path / "a.jsonl"
+    file.write_text(
+        "".join(
+            json.dumps({"text": text, "label": label, "other": 1 - label, "shop": "one"}) + "\n"
+            for text, label in rows(9, 7)
+        ),
+        encoding="utf-8",
+    )
+    write(tmp_path / "test.jsonl", rows(4, 4, "test"))
+
+    def named(columns: dict[str, str], **terms: Any) -> TaskConfig:
+        splits = {
+            "train": {"file": str(file), "columns": COLUMNS},
+            "dev": {"file": str(file), "columns": columns},
+            "test": {"file": str(tmp_path / "test.jsonl"), "columns": COLUMNS},
+        }
+        return parse(TaskConfig, {"name": "shop", "labels": LABELS, "splits": splits}, "t").model_copy(update=terms)
+
+    grouped = {**COLUMNS, "group": "shop"}
+    for columns in (COLUMNS, grouped):
+        whole = make_splits(named(columns, dev_share=0.5), "all", [13], test_rows=None, seed=0)
+        parts = [list(part[13]["text"]) for part in (whole.train, whole.dev)]
+        assert sorted(chain(*parts)) == sorted(text for text, _ in rows(9, 7)) and whole.warnings == []
+        few = make_splits(named(columns), 3, [13], test_rows=None, seed=0)
+        assert not set(few.train[13]["text"]) & set(few.dev[13]["text"])
+    with pytest.raises(UserError, match=r"does not say how many rows are dev"):
+        make_splits(named(grouped), "all", [13], test_rows=None, seed=0)
+    with pytest.raises(UserError, match=r"'shop': train and dev come from one source, .*a\.jsonl.*`columns` differ"):
+        make_splits(named({"label": "other"}, dev_share=0.5), "all", [13], test_rows=None, seed=0)

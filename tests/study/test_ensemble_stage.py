@@ -24,6 +24,7 @@ from metapt_explore.results.find_lineage import lineage
 from metapt_explore.results.predictions import predictions_of
 from metapt_explore.results.readers import format_readers, reader_weights, readers_table
 from metapt_explore.results.record import record_of
+from metapt_explore.stages.ensemble import Together
 from metapt_explore.stages.registry import count
 from metapt_explore.study.edit import depends_on, without
 from metapt_explore.study.overview import asked_of, finished_scores
@@ -81,6 +82,26 @@ def test_a_chosen_reader_says_what_it_said(study: Study) -> None:
         ]
         on_dev = [each.table("results").set_index("data_seed").loc[row["data_seed"], "dev_accuracy"] for each in every]
         assert row["dev_accuracy"] == max(on_dev)
+
+
+def test_words_of_no_class_are_wrong_in_what_is_chosen(world: Path, tmp_path: Path) -> None:
+    """Against the whole vocabulary most words of a random model belong to no class: its metrics stay its own."""
+    tree = tree_of(world) | {"verbalizer": {"decode": "whole_vocabulary"}}
+    tree["baselines"] = ["zero_shot", {"name": "best", "kind": "choose", "of": ["zero_shot"]}]
+    whole = Study(tree, tmp_path)
+    itself, best = (whole.baseline(name, "mood") for name in ("zero_shot", "best"))
+    assert (best.table("predictions")["predicted"] == -1).any()
+    for column in ("accuracy", "macro_f1", "dev_accuracy"):
+        assert best.table("results")[column].tolist() == itself.table("results")[column].tolist()
+
+
+def test_macro_f1_of_words_of_no_class_is_scikit_learns() -> None:
+    from sklearn.metrics import f1_score
+
+    truth, said = np.array([0, 0, 1, 1, 2, 2]), np.array([0, -1, 1, 0, -1, 2])
+    measured = Together(np.zeros((6, 3)), said).measured(truth)
+    assert measured["macro_f1"] == pytest.approx(f1_score(truth, said, labels=[0, 1, 2], average="macro"))
+    assert measured["accuracy"] == 0.5
 
 
 def test_a_mean_by_hand(study: Study) -> None:
