@@ -77,7 +77,7 @@ def print_summary(
             table.add_section()
         previous = row["task"]
         keys = ("start", "mean", "std", "worst", "macro_f1")
-        numbers = ["–" if pd.isna(row[key]) else f"{100 * row[key]:.1f}" for key in keys]
+        numbers = ["–" if pd.isna(row.get(key)) else f"{100 * row[key]:.1f}" for key in keys]
         table.add_row(escape(row["task"]), escape(row["method"]), *numbers, str(row["seeds"]))
     out = console or make_console()
     out.print(table)

@@ -9,6 +9,7 @@ import streamlit as st
 from metapt_explore.dashboard.parts import (
     grid_tab,
     many_methods,
+    messages,
     score_lineage,
     setting_tab,
     shared,

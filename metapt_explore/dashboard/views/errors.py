@@ -102,7 +102,7 @@ def _ask_slices(workspace: Workspace, config: StudyConfig, decisions: TaskDecisi
     left, right = st.columns([3, 1], vertical_alignment="center")
     left.caption(
         "Rows can also be cut by their nearest cluster, and by how much they are like the nearest pre-training text: "
-        "the study's sentence encoder embeds them once, and the pre-training texts where clusters are not made from its "
+        "the study's sentence encoder embeds them once, and pre-training texts too where clusters are made from other "
         "vectors."
     )
     active = shared.job_state(workspace, config.name)["active"]
