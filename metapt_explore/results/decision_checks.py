@@ -49,7 +49,6 @@ def check_decisions(predictions: pd.DataFrame, rows: pd.DataFrame, tasks: Sequen
             raise UserError(f"predictions.parquet: column '{shortened(name)}' is the score of no class.")
     pair = [name for name in (OF_PREDICTED, OF_LABEL) if name in predictions]
     _each("predictions", predictions, [*scores, *pair], types.is_float_dtype, "numbers (float16)")
-    _check_once(predictions)
     classes = _classes(tasks)
     for task, said in predictions.groupby("task", observed=True):
         names = classes.get(str(task))
@@ -64,6 +63,7 @@ def check_decisions(predictions: pd.DataFrame, rows: pd.DataFrame, tasks: Sequen
         known = rows.loc[rows["task"] == task, "row"]
         if known.duplicated().any() or not said["row"].isin(known).all():
             raise UserError(f"rows.parquet must hold each row of '{task}' that predictions.parquet names, once.")
+    _check_once(predictions)
 
 
 def _classes(tasks: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:

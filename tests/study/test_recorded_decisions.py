@@ -162,7 +162,7 @@ CHANGES: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "a class below": ("predictions", lambda t: t.assign(label=-1), "classes 0 to 1"),
     "halves of classes": ("predictions", lambda t: t.assign(predicted=0.5), "whole numbers"),
     "an unknown task": ("predictions", lambda t: t.assign(task="else"), "does not list"),
-    "scores that are words": ("predictions", lambda t: t.assign(score_0="x"), "must be numbers"),
+    "scores that are words": ("predictions", lambda t: t.assign(score_0="x"), "must hold numbers"),
     "unknown rows": ("predictions", lambda t: t.assign(row=9999), "each row of"),
     "rows twice": ("rows", lambda t: pd.concat([t, t]), "each row of"),
     "rows without hash": ("rows", lambda t: t.drop(columns="id"), "no column 'id'"),
