@@ -27,8 +27,9 @@ SETTLED = """() => document.querySelector('[data-testid=stApp]')?.dataset.testSc
     && !document.querySelector('[data-testid=stSkeleton], [data-stale=true]')
     && [...document.querySelectorAll('.stPlotlyChart')].every(chart => chart.querySelector('.main-svg'))"""
 OPEN = "() => document.querySelectorAll('[data-testid=stMain] details:not([open]) > summary').forEach(e => e.click())"
-#: The theme follows the system's at once, without a new run; figures are drawn anew.
+#: The theme follows the system's at once, without a new run; figures are drawn anew. Colours fade for a moment.
 DARK = """() => getComputedStyle(document.querySelector('[data-testid=stApp]')).colorScheme === 'dark'
+    && !document.getAnimations().some(each => each instanceof CSSTransition)
     && [...document.querySelectorAll('.stPlotlyChart')].every(chart => chart.querySelector('.main-svg'))"""
 HEADINGS = """() => [...document.querySelectorAll('h1, h2, h3, h4, h5, h6')].filter(e => e.checkVisibility())
     .map(e => [Number(e.tagName[1]), e.innerText])"""

@@ -170,4 +170,4 @@ def test_a_report_says_what_moved() -> None:
     add_clusters(document, SimpleNamespace(clusterings=[clustering], study={"embeddings": {"kind": "tfidf"}}))  # type: ignore[arg-type]
     wanted = "`dense`: 7 of 7 outliers (of 90 texts) were given to the cluster with the nearest centroid; 0 stay out."
     assert wanted in document.markdown()
-    assert "Clusters are made from words (TF-IDF), not from the sentence encoder." in document.markdown()
+    assert "made from words (TF-IDF), not from the sentence encoder." in document.markdown()
