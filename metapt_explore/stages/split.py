@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from metapt_explore.config import EvaluationConfig, TaskConfig
+from metapt_explore.config import EvaluationConfig, StudyConfig, TaskConfig
 from metapt_explore.config.task_terms import ALL, evaluation_of
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.samples import other_seeds_rows
@@ -19,6 +19,7 @@ from metapt_explore.texts.rows import as_inputs
 
 if TYPE_CHECKING:
     from metapt_explore.fewshot.scoring import LabelledTexts
+    from metapt_explore.fewshot.splits import Splits
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,26 +115,8 @@ class Split(Stage):
     def compute(self, out: ArtifactWriter) -> None:
         """Draws the rows."""
         from metapt_explore.fewshot.samples import sample_facts
-        from metapt_explore.fewshot.split_rows import with_groups
-        from metapt_explore.fewshot.splits import make_splits
-        from metapt_explore.seeds import stream
 
-        seed, evaluation = self.study.seed, evaluation_of(self.study, self.task, self.shots)
-        shots = ALL if self.task.shots == ALL else evaluation.shots
-        splits = make_splits(self.task, shots, evaluation.data_seeds, test_rows=evaluation.test_rows, seed=seed)
-        parts: list[tuple[str, int | None, Any]] = [("test", None, splits.test)]
-        parts += [("train", data_seed, rows) for data_seed, rows in splits.train.items()]
-        parts += [("dev", data_seed, rows) for data_seed, rows in splits.dev.items()]
-        frames = []
-        for part, part_seed, rows in parts:
-            frame = rows.to_pandas()
-            frame.insert(0, "data_seed", pd.Series([part_seed] * len(frame), dtype="Int64"))
-            frame.insert(0, "split", part)
-            if evaluation.shuffle_labels:
-                order = stream(seed, "shuffled_labels", self.task.name, part, part_seed or 0).permutation(len(frame))
-                frame["label"] = frame["label"].to_numpy()[order]
-            frames.append(frame)
-        table = with_groups(pd.concat(frames, ignore_index=True), self.task, evaluation.data_seeds)
+        splits, table = drawn_rows(self.study, self.task, self.shots)
         out.write_table("rows", table)
         sizes = {"test": len(splits.test), "train": len(next(iter(splits.train.values())))}
         out.write_summary(
@@ -151,6 +134,36 @@ class Split(Stage):
         """See `Stage.describe`."""
         sizes = summary.get("sizes", {})
         return f"{config.get('name')}: {sizes.get('train')} train rows a data seed, {sizes.get('test')} test rows"
+
+
+def drawn_rows(study: StudyConfig, task: TaskConfig, shots: int | None = None) -> tuple[Splits, pd.DataFrame]:
+    """Draws the few-shot rows of a task: the splits, and the table ``rows`` that is kept of them.
+
+    Args:
+        study: Seeds and sizes.
+        task: The task.
+        shots: See `Split`.
+    """
+    from metapt_explore.fewshot.split_rows import with_groups
+    from metapt_explore.fewshot.splits import make_splits
+    from metapt_explore.seeds import stream
+
+    seed, evaluation = study.seed, evaluation_of(study, task, shots)
+    each = ALL if task.shots == ALL else evaluation.shots
+    splits = make_splits(task, each, evaluation.data_seeds, test_rows=evaluation.test_rows, seed=seed)
+    parts: list[tuple[str, int | None, Any]] = [("test", None, splits.test)]
+    parts += [("train", data_seed, rows) for data_seed, rows in splits.train.items()]
+    parts += [("dev", data_seed, rows) for data_seed, rows in splits.dev.items()]
+    frames = []
+    for part, part_seed, rows in parts:
+        frame = rows.to_pandas()
+        frame.insert(0, "data_seed", pd.Series([part_seed] * len(frame), dtype="Int64"))
+        frame.insert(0, "split", part)
+        if evaluation.shuffle_labels:
+            order = stream(seed, "shuffled_labels", task.name, part, part_seed or 0).permutation(len(frame))
+            frame["label"] = frame["label"].to_numpy()[order]
+        frames.append(frame)
+    return splits, with_groups(pd.concat(frames, ignore_index=True), task, evaluation.data_seeds)
 
 
 class FewShotRows:

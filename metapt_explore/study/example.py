@@ -1,7 +1,8 @@
 """A finished study inside the package: the tour, as it was run once, to look at before anything is computed.
 
-It holds scores, curves, prompts, clusters and manifests, and no text: pre-training texts are put back from the starter
-package where it is installed, by their place in the source; for all others a sentence stands.
+It holds scores, curves, prompts, clusters and manifests, and no text. Where the starter packages are installed
+pre-training texts are put back by their place in the source, and the few-shot rows are drawn again; else a sentence
+stands for each.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.files import write_bytes, write_json, write_table
 from metapt_explore.storage.integrity import payloads
 from metapt_explore.storage.stage_file import FILES, STAGE, StageRecord, sealed, sum_of, sum_of_file, write_stage
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.study_files import write_json_with_copy, write_with_copy
 from metapt_explore.storage.workspace import Workspace
 
@@ -102,7 +104,7 @@ def open_example(workspace: Workspace) -> str:
         # Last, so that no page finds a study whose artifacts are not there yet.
         index = json.loads(archive.read(f"studies/{NAME}/index.json"))
         for entry in index:
-            _put_texts_back(workspace.artifact(entry["id"]), entry["kind"])
+            _put_texts_back(workspace.artifact(entry["id"]), entry)
         folder = workspace.study_folder(NAME)
         write_json_with_copy(folder / "index.json", index)
         write_json(folder / "job.json", {"status": "done", "fraction": 1.0, "began": 0.0, "updated": 0.0})
@@ -110,12 +112,13 @@ def open_example(workspace: Workspace) -> str:
     return NAME
 
 
-def _put_texts_back(artifact: Artifact, kind: str) -> None:
-    """Fills in texts by their place in the source, where the source is on this machine.
+def _put_texts_back(artifact: Artifact, entry: IndexEntry) -> None:
+    """Fills in texts by their place in the source, where the source is on this machine; rows of tasks are drawn again.
 
     What stays without its texts or tensors says so (`Artifact.is_whole`). A study that needs it, the tour itself among
     them, then makes it anew instead of learning from sentences that stand for texts.
     """
+    kind = entry["kind"]
     if kind in WITHOUT_TENSORS and not (artifact.folder / f"{kind}.safetensors").exists():
         _mark(artifact)
     if kind not in ("texts", "split"):
@@ -124,12 +127,12 @@ def _put_texts_back(artifact: Artifact, kind: str) -> None:
     table = artifact.table(name)
     if "text" not in table or (table["text"] != "").any():
         return
-    source = _source_texts() if name == "texts" else None
-    if source is None or "source_row" not in table:
+    found = _source_texts(table) if name == "texts" else _task_texts(artifact, entry)
+    if found is None:
         table["text"] = MISSING
         _mark(artifact)
     else:
-        table["text"] = [source[row] if 0 <= row < len(source) else MISSING for row in table["source_row"]]
+        table["text"] = found
     file = artifact.folder / f"{name}.parquet"
     write_table(file, table)
     stage = artifact.stage
@@ -141,12 +144,27 @@ def _mark(artifact: Artifact) -> None:
     write_stage(artifact.folder, {**artifact.stage, "without_texts": True})
 
 
-def _source_texts() -> list[str] | None:
-    """Texts of the tour's source, where it is on this machine."""
+def _source_texts(table: pd.DataFrame) -> list[str] | None:
+    """Texts of the tour's source by their place, where it is on this machine."""
     from metapt_explore.config import load_study
     from metapt_explore.texts.sources import load_source
 
+    if "source_row" not in table:
+        return None
     try:
-        return list(load_source(load_study("tour").texts)["text"])
+        source = list(load_source(load_study("tour").texts)["text"])
     except UserError:
         return None
+    return [source[row] if 0 <= row < len(source) else MISSING for row in table["source_row"]]
+
+
+def _task_texts(split: Artifact, entry: IndexEntry) -> list[str] | None:
+    """Texts of a task's few-shot rows, where its source is on this machine and gives the very same rows."""
+    from metapt_explore.config import load_study, load_task
+    from metapt_explore.stages.split import drawn_rows
+
+    try:
+        splits, rows = drawn_rows(load_study("tour"), load_task(str(entry["task"])))
+    except UserError:
+        return None
+    return rows["text"].to_list() if splits.checksums == split.summary["checksums"] else None

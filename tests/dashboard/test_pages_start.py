@@ -12,9 +12,11 @@ import pytest
 from looking import PAGES, said
 from streamlit.testing.v1 import AppTest
 
+from metapt_explore.config import load_study, load_task
 from metapt_explore.errors import UserError
 from metapt_explore.results.record import record_of
 from metapt_explore.results.tables import results_table
+from metapt_explore.stages.split import drawn_rows
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study import example as example_study
@@ -119,8 +121,25 @@ def test_a_packed_study_opens_with_the_same_scores(
 
 
 @needs_example
-def test_what_the_example_leaves_out_is_made_anew_where_it_is_needed(tmp_path: Path) -> None:
+@pytest.mark.starter
+def test_rows_of_tasks_are_read_where_their_texts_are_on_this_machine(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    entries = [e for e in workspace.index(example_study.open_example(workspace)) if e["kind"] == "split"]
+    for entry in entries:
+        split = workspace.artifact(entry["id"])
+        if not split.is_whole:
+            pytest.skip("the starter packages are not installed (`metapt setup`)")
+        rows, drawn = split.table("rows"), drawn_rows(load_study("tour"), load_task(entry["task"]))[1]
+        assert rows["text"].tolist() == drawn["text"].tolist() and rows["label"].tolist() == drawn["label"].tolist()
+    assert len(entries) == 2
+
+
+@needs_example
+def test_what_the_example_leaves_out_is_made_anew_where_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else the tour, whose splits have the same ids, would be tested on sentences that stand for texts."""
+    monkeypatch.setattr(example_study, "_task_texts", lambda split, entry: None)  # as where the packages are missing
     workspace = Workspace(tmp_path)
     name = example_study.open_example(workspace)
     for entry in workspace.index(name):
