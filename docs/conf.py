@@ -19,7 +19,7 @@ project_copyright = "2026, the authors of metapt_explore"
 release = version = metapt_explore.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]  # myst-nb keeps what cells showed beside the site
 html_theme = "furo"
 html_title = "metapt_explore"
 html_static_path = ["style", "_generated/static"]
