@@ -13,7 +13,7 @@ HEIGHT = 260
 
 
 def membership_histogram(counts: Sequence[int], uncertain: float = 0.5) -> go.Figure:
-    """Draws how many texts have a most probable cluster of which probability.
+    """Counts texts by the probability of their most probable cluster.
 
     Args:
         counts: Texts in bars of equal width, from probability 0 to 1 (`clusters.memberships.membership_summary`).

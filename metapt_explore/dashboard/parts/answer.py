@@ -49,6 +49,7 @@ def show_notes(notes: Sequence[str], scores: StudyScores) -> None:
     """What a reader must know beside any answer: the first in sight, the others behind it."""
     if scores.rows != "test":
         st.info(NOT_ON_TEST)
+    notes = [note.replace("`", "") for note in notes]  # they are shown as they are, without markup
     for note in notes[:1]:
         st.warning(messages.plain(note))
     if notes[1:]:

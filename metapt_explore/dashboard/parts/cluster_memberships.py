@@ -51,8 +51,8 @@ def show(workspace: Workspace, config: StudyConfig, view: View) -> None:
         drawing.draw(
             plots.membership_histogram(summary["histogram"]),
             "membership_histogram",
-            f"How many texts have a most probable cluster of which probability; below one half they are uncertain. "
-            f"Probabilities: {summary['is']}.",
+            "Each text has a most probable cluster: the bars count texts by its probability. Below one half a text is "
+            f"uncertain. Probabilities: {summary['is']}.",
         )
         left, right = st.columns([3, 2])
         with left:

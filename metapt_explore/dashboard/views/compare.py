@@ -38,14 +38,14 @@ def _compare(scores: StudyScores) -> None:
     scores = study_scores.choose_metric(scores)
     found = scores.answered
     with above:
-        show_notes(found.notes, scores)
         if not found.asked:
             st.info(
                 "No two methods of this study have scores on all tasks with the same seeds yet."
                 if scores.prompts
                 else "This study compares baselines only, and asks no question of its own: choose any two below."
             )
-        answer = st.container()
+        answer = st.container()  # first: what to keep in mind of it stands below
+        show_notes(found.notes, scores)
     pair = two_methods.choose_pair(scores)
     if pair is not None:
         with answer, messages.guard():
