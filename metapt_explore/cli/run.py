@@ -42,6 +42,13 @@ def run(
             "agreement or lens."
         ),
     ] = "all",
+    on: Annotated[
+        str | None,
+        typer.Option(
+            help="Where: here (this process), local (a process a card), local:4 (four processes), slurm or ray; by "
+            "default what the machine file says, else here."
+        ),
+    ] = None,
     queue: Annotated[
         bool, typer.Option("--queue", help="Put it into the workspace's queue and return at once (see `metapt jobs`).")
     ] = False,
@@ -60,6 +67,9 @@ def run(
         raise UserError("--minutes is a number of minutes, not nan.")
     if queue and minutes is not None:
         raise UserError("--minutes is for a run that you wait for; leave it out with --queue.")
+    if queue and on is not None:
+        raise UserError("--on is for a run that you wait for; the queue runs studies where the machine file says.")
+    where = None if queue else parse_on(on)
     if track is not None:
         from metapt_explore.study.trackers import VARIABLE, tool_names
 
@@ -68,7 +78,7 @@ def run(
         os.environ[VARIABLE] = ",".join(tool_names(track.split(",")))
     if queue:
         enqueue_in_terminal(study, workspace, init_seeds=seeds, until=stop)
-    elif not run_in_terminal(study, workspace, minutes=minutes, init_seeds=seeds, until=stop):
+    elif not run_in_terminal(study, workspace, minutes=minutes, init_seeds=seeds, until=stop, on=where):
         raise typer.Exit(PARTS_FAILED)
 
 
@@ -106,6 +116,7 @@ def run_in_terminal(
     minutes: float | None = None,
     init_seeds: list[int] | None = None,
     until: Until = "all",
+    on: str | None = None,
 ) -> bool:
     """Runs a study and prints its table, where the time went, and what it does not prove.
 
@@ -122,17 +133,18 @@ def run_in_terminal(
     console = make_console()
     began = time.monotonic()
     say(console, f"Study '{config.name}' in {opened.folder}")
-    study = run_study(config, opened.folder, minutes=minutes, init_seeds=init_seeds, until=until)
+    where = on or parse_on(None)
+    study = run_study(config, opened.folder, minutes=minutes, init_seeds=init_seeds, until=until, on=where)
     _print_scores(study, until, began=began, console=console)
     failed = format_failed(part.as_dict() for part in study.failed)
     if failed:
         say(console, f"{len(failed)} part{'s' * (len(failed) != 1)} failed; the same command tries again:")
         for sentence in failed:
             say(console, f"  - {sentence}")
-    where = f" --workspace {opened.folder}" if workspace is not None else ""
+    option = f" --workspace {opened.folder}" if workspace is not None else ""
     if until == "all":
         setting = f"METAPT_WORKSPACE={opened.folder} " if workspace is not None else ""
-        say(console, f"Report: metapt report {config.name}{where}")
+        say(console, f"Report: metapt report {config.name}{option}")
         say(console, f"See it: {setting}streamlit run app.py")
     return not failed
 
@@ -241,6 +253,14 @@ def _is_seed(text: str) -> bool:
     from metapt_explore.config.limits import LARGEST_SEED
 
     return text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_SEED))
+
+
+def parse_on(text: str | None) -> str:
+    """Reads where a study is to be computed; by default what the machine file says, else in this process."""
+    from metapt_explore.config.machine import machine_config
+    from metapt_explore.engines.choose import HERE, check_engine
+
+    return check_engine(text or machine_config().on or HERE)
 
 
 def parse_until(text: str) -> Until:
