@@ -66,8 +66,7 @@ class LocalEngine:
     def _environment(self, slot: int) -> dict[str, str]:
         """A card of its own, and its share of the cores."""
         given = os.environ.get(THREADS[0], "")
-        threads = int(given) if given.isdecimal() else len(psutil.Process().cpu_affinity() or [0]) if _LINUX else 0
-        threads = max(1, (threads or os.cpu_count() or 1) // self.slots)
+        threads = max(1, (int(given) if given.isdecimal() else cores()) // self.slots)
         device = self._devices[slot % len(self._devices)]
         environment = {**os.environ, **dict.fromkeys(THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
         return environment if device is None else {**environment, "CUDA_VISIBLE_DEVICES": device}
@@ -105,13 +104,16 @@ class LocalEngine:
         return f"killed by signal {-code}"
 
     def close(self) -> None:
-        """Waits for processes that have just ended, so that none is left as a zombie."""
+        """Looks at processes that have just ended, so that none is left as a zombie."""
         for process in self._started.values():
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=0)
+            process.poll()
 
 
-_LINUX = hasattr(psutil.Process, "cpu_affinity")
+def cores() -> int:
+    """Cores that this process may use, as far as the system says; all of the machine's otherwise."""
+    with suppress(AttributeError, psutil.Error):  # not every system has an affinity
+        return len(psutil.Process().cpu_affinity())
+    return os.cpu_count() or 1
 
 
 def _process(handle: str) -> Any:
