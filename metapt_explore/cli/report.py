@@ -19,6 +19,9 @@ def report(
     add: Annotated[
         bool, typer.Option("--add", help="Keep scores of the folder's record that the workspace lacks.")
     ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a record although decisions or tables of it would be lost.")
+    ] = False,
     published: Annotated[
         Path | None, typer.Option(help="YAML of published numbers, shown apart; a copy is kept beside the study.")
     ] = None,
@@ -55,7 +58,7 @@ def report(
         new = joined(older, new)
     if record:
         if older:
-            refuse_to_lose(older, new, folder)
+            refuse_to_lose(older, new, folder, but_scores=replace)
         new.save(folder)
     document = make_report(new, missing)
     for file in [*document.write(folder), *write_tables(document, folder, tables or ())]:
