@@ -5,8 +5,8 @@
     python benchmarks/scale.py texts --sizes 2000 20000      # its small sizes only
 
 Each row is one measurement in a process of its own, with one thread: what, size, seconds, peak MiB of the process, and
-the exponent since the size before (1: twice as much takes twice as long). A part is a file `scale_<part>.py` with a list
-`MEASURES`; a new part is such a file and a line in `PARTS`. The figures stand in docs/scale.md.
+the exponent since the size before (1: twice as much takes twice as long). A part is a file `scale_<part>.py` with
+a list `MEASURES`; a new part is such a file and a line in `PARTS`. The figures stand in docs/scale.md.
 """
 
 from __future__ import annotations
