@@ -87,9 +87,9 @@ def _seen_at(pipeline: Pipeline, shots: int | None) -> list[Seen]:
     asked = [(method, seed) for seed in seeds for method in methods]
     more = sorted(each for each in pretrained if each not in asked)  # of seeds that the study had before
     seen = [
-        Seen(f"{called_at(method, shots)}, seed {seed}", method, seed, None, None, artifact, artifact, shots)
+        Seen(f"{called_at(method, shots)}, seed {seed}", method, seed, None, None, prompt, prompt, shots)
         for method, seed in (*asked, *more)
-        if (artifact := pretrained.get((method, seed))) is not None
+        if (prompt := pretrained.get((method, seed))) is not None
     ]
     if not seen:
         return []
