@@ -9,6 +9,7 @@
       studies/<name>/index.json    which artifacts answer it
       studies/<name>/job.json      the process that computes it, see `jobs`
       speeds/                      how fast this machine runs a model, see `cost.speeds`
+      pulled/<kind>-<hash>/        files that `transfer.pull` has fetched of an artifact that is not whole yet
       damaged/<kind>-<hash>-<n>/   damaged artifacts that were set aside; nothing reads them
 
 Reading a workspace never writes into it.
