@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metapt_explore.models.kv_cache.tiers import DiskTier, HostTier, KVCache, KVTensors, size_of
+from metapt_explore.storage.hosts import this_host
 
 pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 
@@ -29,7 +30,6 @@ import os, signal, sys
 from pathlib import Path
 import torch
 from metapt_explore.models.kv_cache.tiers import DiskTier
-from metapt_explore.storage.hosts import this_host
 folder = Path(sys.argv[1])
 tier = DiskTier(1e9, folder)
 tier.put("key", {{"keys": torch.zeros(3)}})
