@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from metapt_explore.config import to_yaml
 from metapt_explore.config.portable import grown_from, portable
@@ -20,6 +20,7 @@ from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.storage import study_files
 from metapt_explore.storage.files import read_json, write_bytes
+from metapt_explore.storage.host_lock import HostLock
 from metapt_explore.storage.integrity import REMEDY, set_aside
 from metapt_explore.storage.pushed import (
     PushedStudy,
@@ -277,7 +278,7 @@ def _fetch(workspace: Workspace, remote: Remote, identifier: str, done: Transfer
     waiting = workspace.folder / WAITING / identifier
     artifact.folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(artifact.folder / ".lock", timeout=0):
+        with HostLock(artifact.folder / ".lock", workspace.folder, timeout=0) as lock:
             damage = artifact.damage
             if damage is not None:
                 aside = set_aside(artifact.folder, workspace.damaged)
@@ -290,6 +291,8 @@ def _fetch(workspace: Workspace, remote: Remote, identifier: str, done: Transfer
                 head: Any = {key: value for key, value in stage.items() if key not in (FILES, CHECKSUM)}
                 head["status"] = "cancelled"
                 write_stage(artifact.folder, head)
+            if not lock.is_ours:
+                raise Timeout(str(lock.file))
             shutil.rmtree(artifact.folder / "checkpoint", ignore_errors=True)
             for name in stage[FILES]:
                 (waiting / name).replace(artifact.folder / name)

@@ -14,7 +14,7 @@ from metapt_explore.storage.workspace import Workspace
 @pytest.fixture
 def source(finished: Path, tmp_path: Path) -> Workspace:
     """A workspace of one's own with the finished study `tiny`."""
-    shutil.copytree(finished, tmp_path / "source", ignore=shutil.ignore_patterns(".lock", "*.lock"))
+    shutil.copytree(finished, tmp_path / "source", ignore=shutil.ignore_patterns(".lock", "*.lock", "*.owner"))
     return Workspace(tmp_path / "source")
 
 

@@ -29,7 +29,7 @@ from metapt_explore.study.verify import Counts, verify
 def artifacts(workspace: Workspace) -> dict[str, dict[str, bytes]]:
     """Files of every artifact."""
     return {
-        folder.name: {file.name: file.read_bytes() for file in folder.iterdir() if file.name != ".lock"}
+        folder.name: {file.name: file.read_bytes() for file in folder.iterdir() if not file.name.startswith(".")}
         for folder in sorted((workspace.folder / "artifacts").iterdir())
     }
 
