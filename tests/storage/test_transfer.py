@@ -203,7 +203,7 @@ def test_what_arrives_otherwise_is_taken_back(
     place, file = Remote(url), tmp_path / "a"
     file.write_bytes(b"abc")
     with pytest.raises(UserError, match="did not arrive as it was sent"):
-        place.upload(file, sum_of(b"abd"), "artifacts", "a")
+        place.upload(file, sum_of(b"abx"), "artifacts", "a")
     assert place.size("artifacts", "a") is None and place.names("artifacts") == []
     monkeypatch.setattr(remote_module, "CHUNK", 2)
     assert place.upload(file, sum_of(b"abc"), "artifacts", stored_name("a", sum_of(b"abc"))) == 3
