@@ -15,7 +15,8 @@ import psutil
 from metapt_explore.engines.base import Job, JobState
 from metapt_explore.errors import UserError
 from metapt_explore.jobs.gpus import worker_devices
-from metapt_explore.jobs.processes import identity, is_alive, kill
+from metapt_explore.jobs.processes import kill
+from metapt_explore.storage.processes import identity, runs_here
 
 #: Variables by which libraries are told how many threads they may use.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -79,7 +80,7 @@ class LocalEngine:
     def _is_alive(self, handle: str) -> bool:
         if handle in self._started:
             return self._started[handle].poll() is None
-        return is_alive(_process(handle))
+        return runs_here(_process(handle))
 
     def cancel(self, handles: Sequence[str], *, now: bool = False) -> None:
         """Sends SIGTERM, or kills."""

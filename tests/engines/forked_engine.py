@@ -101,8 +101,8 @@ def note_computed(workspace: Path) -> None:
     making = module.making
 
     @contextmanager
-    def noted(folder: Path, *arguments: Any) -> Iterator[Any]:
-        with making(folder, *arguments) as writer:
+    def noted(folder: Path, *arguments: Any, **options: Any) -> Iterator[Any]:
+        with making(folder, *arguments, **options) as writer:
             yield writer
         with (workspace / COMPUTED).open("a", encoding="utf-8") as stream:
             stream.write(f"{folder.name}\n")
