@@ -63,8 +63,8 @@ def task_page() -> str:
 def machine_page() -> str:
     """Every key of the machine file."""
     return (
-        "# The machine file, key by key\n\nWhere studies run on this machine, and with what ([engines](../engines.md)). "
-        "No part of any study.\n\n" + _sections(MachineConfig)
+        "# The machine file, key by key\n\nWhere studies run on this machine, and with what "
+        "([engines](../engines.md)). No part of any study.\n\n" + _sections(MachineConfig)
     )
 
 

@@ -45,7 +45,7 @@ def run(
     on: Annotated[
         str | None,
         typer.Option(
-            help="Where: here (this process), local (a process a card), local:4 (four processes), slurm or ray; by "
+            help="Where: here (this process), local (a process a card), local:4 (four processes); by "
             "default what the machine file says, else here."
         ),
     ] = None,

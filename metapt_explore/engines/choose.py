@@ -1,4 +1,4 @@
-"""Which engine is meant: `local`, `local:4`, `slurm`, `ray`; and a study that runs on it."""
+"""Which engine is meant: `local`, `local:4`; and a study that runs on it."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_a_cell_that_would_be_another_one_here_is_refused(world: Path, tmp_path:
     with pytest.raises(UserError, match=r"prompt-0 where the study runs.*here cpu, float32"):
         worker.make(["prompt/PT/0"], {"prompt/PT/0": "prompt-0"})
     told = read_worker(cells_folder(Workspace(tmp_path), "tiny"), "one")
-    assert told["state"] == "refused" and "machine file" in told["error"]
+    assert told["state"] == "refused" and "model.device" in told["error"]
     assert not (tmp_path / "artifacts").exists()
 
 
