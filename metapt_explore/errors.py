@@ -41,6 +41,10 @@ class TimeIsUp(Cancelled):
     """The time limit of the work is over; what was computed is kept."""
 
 
+class TakenOver(Cancelled):
+    """Another host goes on with the work, since this process showed no sign of life for minutes."""
+
+
 def did_you_mean(name: str, valid: Iterable[object]) -> str:
     """Says which valid name was probably meant.
 

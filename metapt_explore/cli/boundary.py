@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from metapt_explore.errors import Cancelled, TimeIsUp, UserError, shortened
+from metapt_explore.errors import Cancelled, TakenOver, TimeIsUp, UserError, shortened
 from metapt_explore.progress.console import echo, one_line
 
 #: Exit codes, as `docs/study.md` lists them. 75 and 70 are EX_TEMPFAIL and EX_SOFTWARE of BSD.
@@ -64,6 +64,8 @@ def end_well(command: Callable[[], Any]) -> int:
         return _tell("Stopped: the program that read the output has ended.", UNREAD)
     except TimeIsUp as error:
         return _tell(f"{error} {KEPT}", LATER)
+    except TakenOver as error:
+        return _tell(f"{error} {KEPT}", STOPPED)
     except (Cancelled, KeyboardInterrupt):
         return _tell(f"Stopped. {KEPT}", STOPPED)
     except UserError as error:

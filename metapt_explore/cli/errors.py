@@ -110,8 +110,8 @@ def _intervals(first: pd.DataFrame, second: pd.DataFrame, grounds: Grounds) -> s
 
     try:
         return f"{two_level(first, second, grounds=grounds).sentence} {COVERS}"
-    except ValueError as error:
-        return f"No interval over seeds and rows together: {error}."
+    except (ValueError, UserError) as error:
+        return f"No interval over seeds and rows together: {str(error).rstrip('.')}."
 
 
 def _print_rows(decisions: TaskDecisions, rows: pd.DataFrame, pair: Pair) -> None:

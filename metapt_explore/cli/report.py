@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from metapt_explore.cli.options import WorkspaceOption
+from metapt_explore.cli.options import WorkspaceOption, takes_options
 from metapt_explore.progress.console import echo
 
 
+@dataclass(frozen=True)
+class Recording:
+    """Whether a record is written, and over which one."""
+
+    record: Annotated[bool, typer.Option(help="Write the record, too: scores and facts without any text.")] = False
+    add: Annotated[bool, typer.Option("--add", help="Keep scores of the folder's record that the workspace lacks.")] = (
+        False
+    )
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a record although decisions or tables of it would be lost.")
+    ] = False
+
+
+@takes_options
 def report(
     study: Annotated[str, typer.Argument(help="A study of the workspace, or the folder of a record.")],
     *,
     out: Annotated[Path | None, typer.Option(help="Folder to write to (default: the study's or record's own).")] = None,
-    record: Annotated[bool, typer.Option(help="Write the record, too: scores and facts without any text.")] = False,
-    add: Annotated[
-        bool, typer.Option("--add", help="Keep scores of the folder's record that the workspace lacks.")
-    ] = False,
+    recording: Recording,
     published: Annotated[
         Path | None, typer.Option(help="YAML of published numbers, shown apart; a copy is kept beside the study.")
     ] = None,
@@ -50,12 +62,12 @@ def report(
             keep_paper_numbers(published, opened.study_folder(study), tasks)
         missing = missing_parts(opened, study)
         new, folder = record_of(opened, study), out or opened.study_folder(study) / "report"
-    older = Record.load(folder) if (add or record) and (folder / "record.json").is_file() else None
-    if older and add:
+    older = Record.load(folder) if (recording.add or recording.record) and (folder / "record.json").is_file() else None
+    if older and recording.add:
         new = joined(older, new)
-    if record:
+    if recording.record:
         if older:
-            refuse_to_lose(older, new, folder)
+            refuse_to_lose(older, new, folder, but_scores=recording.replace)
         new.save(folder)
     document = make_report(new, missing)
     for file in [*document.write(folder), *write_tables(document, folder, tables or ())]:

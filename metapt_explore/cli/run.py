@@ -198,10 +198,14 @@ def _labels_line(workspace: Workspace, study: str) -> str:
 def _spent_times(workspace: Workspace, study: str) -> str:
     """Says where the time went, by kind of stage; what was computed earlier counts with its time then."""
     from metapt_explore.progress.state import format_time
+    from metapt_explore.results.study_order import place, study_order
+    from metapt_explore.stages.registry import STAGES
 
     spent: dict[str, float] = {}
     counted: set[str] = set()
-    for entry in workspace.index(study):
+    kind = place([stage.listed or stage.kind for stage in STAGES])
+    entries = study_order(workspace, study).entries(workspace.index(study))
+    for entry in sorted(entries, key=lambda entry: kind(entry["kind"])):
         if entry["id"] in counted:  # methods may share a pre-training
             continue
         counted.add(entry["id"])

@@ -9,9 +9,12 @@ line all ask here and see the same jobs.
 
     workspace/queue/
       .lock               held for the moments in which a request is made, taken or ended
-      worker-0.lock       held by the worker of the first device
-      worker-0.json       its process id
-      worker-0.log        its output
+      worker-<host>-0.lock    held by the worker of a host's first device
+      worker-<host>-0.json    its process id
+      worker-<host>-0.log     its output
+
+Several hosts may share a workspace: each has workers of its own, which take requests under the same lock, and whether
+one of another host lives is told by its heartbeat (`storage.presence`).
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -30,11 +34,11 @@ from filelock import FileLock, Timeout
 from metapt_explore.config import StudyConfig, to_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.jobs.gpus import worker_devices
-from metapt_explore.jobs.processes import is_alive
 from metapt_explore.jobs.state import (
     ACTIVE,
     STARTUP_TIMEOUT_S,
     Request,
+    is_child_alive,
     is_recent,
     job_state,
     read_request,
@@ -42,6 +46,8 @@ from metapt_explore.jobs.state import (
     write_request,
 )
 from metapt_explore.storage.files import read_json, write_bytes, write_json
+from metapt_explore.storage.host_lock import HostLock
+from metapt_explore.storage.hosts import Host, this_host
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.job_file import cancel_file, write_job
 
@@ -54,11 +60,11 @@ START_GRACE_S = 3.0
 _starting = threading.Lock()
 
 
-def queue_lock(workspace: Workspace) -> FileLock:
+def queue_lock(workspace: Workspace) -> HostLock:
     """Lock to hold while making, taking or ending a request."""
     folder = workspace.folder / "queue"
     folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / ".lock", timeout=10)
+    return HostLock(folder / ".lock", workspace.folder, timeout=10)
 
 
 def requests(workspace: Workspace) -> list[tuple[str, Request]]:
@@ -153,7 +159,7 @@ def cancel(workspace: Workspace, name: str) -> None:
     with queue_lock(workspace):
         request = read_request(workspace, name)
         state = job_state(workspace, name)
-        if request is not None and is_alive(request.get("child")):
+        if request is not None and is_child_alive(workspace, request):
             write_bytes(cancel_file(workspace, name), b"")  # its worker removes the request
             return
         request_file(workspace, name).unlink(missing_ok=True)
@@ -225,18 +231,31 @@ def ensure_workers(workspace: Workspace) -> int:
 
 
 def worker_lock(workspace: Workspace, number: int) -> FileLock:
-    """The lock that the one worker of a device holds."""
+    """The lock that the one worker of a device of this host holds."""
     # Held by the process, not by a thread.
-    return FileLock(workspace.folder / "queue" / f"worker-{number}.lock", timeout=0, thread_local=False)
+    return FileLock(worker_file(workspace, number, "lock"), timeout=0, thread_local=False)
+
+
+def worker_file(workspace: Workspace, number: int, suffix: str) -> Path:
+    """A file of a worker of this host.
+
+    Args:
+        workspace: The workspace.
+        number: Which of the host's workers.
+        suffix: ``lock``, ``json`` or ``log``.
+    """
+    host = this_host()
+    # A restart of the machine changes nothing; containers may have one name, and each has its own workers.
+    name = Host(host.name, "", host.namespace).key
+    return workspace.folder / "queue" / f"worker-{name}-{number}.{suffix}"
 
 
 def worker_alive(workspace: Workspace, number: int) -> bool:
     """Whether the worker of a device runs, or was started a moment ago."""
-    folder = workspace.folder / "queue"
-    folder.mkdir(parents=True, exist_ok=True)
+    (workspace.folder / "queue").mkdir(parents=True, exist_ok=True)
     try:
         with worker_lock(workspace, number):
-            record = read_json(folder / f"worker-{number}.json")
+            record = read_json(worker_file(workspace, number, "json"))
     except Timeout:
         return True
     if not isinstance(record, dict):
@@ -247,14 +266,13 @@ def worker_alive(workspace: Workspace, number: int) -> bool:
 
 
 def _start_worker(workspace: Workspace, number: int, device: str | None) -> None:
-    folder = workspace.folder / "queue"
-    write_json(folder / f"worker-{number}.json", {"began": time.time()})
+    write_json(worker_file(workspace, number, "json"), {"began": time.time()})
     command = [sys.executable, "-m", "metapt_explore", "worker", "--workspace", str(workspace.folder)]
     command += ["--number", str(number)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     if device is not None:
         environment["CUDA_VISIBLE_DEVICES"] = device
-    with (folder / f"worker-{number}.log").open("ab") as log:
+    with worker_file(workspace, number, "log").open("ab") as log:
         subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

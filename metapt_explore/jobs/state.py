@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from metapt_explore.jobs.processes import ProcessIdentity, is_alive
 from metapt_explore.progress.failed_part import FailedPart
 from metapt_explore.storage.files import read_json, write_json
+from metapt_explore.storage.presence import is_alive
+from metapt_explore.storage.processes import ProcessIdentity, is_here, is_same
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.job_file import JobRecord, cancel_file, fraction_of_same, read_job
 
@@ -76,7 +77,7 @@ def job_state(workspace: Workspace, name: str) -> JobRecord:
     until, init_seeds = request.get("until") or "all", request.get("init_seeds")
     asked: JobRecord = {"until": until, "init_seeds": init_seeds, "seconds_left": None}
     asked["fraction"] = fraction_of_same(state, until=until, init_seeds=init_seeds)
-    if is_alive(request.get("child")):
+    if is_child_alive(workspace, request):
         return {**state, **asked, "status": "starting"}  # It starts slowly.
     return {**state, **asked, "status": "queued"}
 
@@ -87,7 +88,22 @@ def ended_as_asked(state: JobRecord, request: Request) -> bool:
     What a terminal or a notebook did with the study meanwhile does not answer the request.
     """
     child = request.get("child")
-    return state.get("status") in ENDED and isinstance(child, dict) and state.get("pid") == child.get("pid")
+    if state.get("status") not in ENDED or not isinstance(child, dict):
+        return False
+    if "process" not in state:  # written by an earlier version
+        return state.get("pid") == child.get("pid")
+    return is_same(state["process"], child)
+
+
+def is_child_alive(workspace: Workspace, request: Request) -> bool:
+    """Whether the process that computes a request lives.
+
+    One of another host shows itself when it begins to work; while it starts, its worker speaks for it.
+    """
+    child = request.get("child")
+    if child is None or is_here(child):
+        return is_alive(child, workspace.folder)
+    return is_alive(child, workspace.folder) or is_alive(request.get("worker"), workspace.folder)
 
 
 def own_state(workspace: Workspace, name: str) -> JobRecord:

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue
-from metapt_explore.jobs.processes import identity, is_alive, kill
+from metapt_explore.jobs.exit import Exit
+from metapt_explore.jobs.processes import kill
 from metapt_explore.jobs.state import (
     ENDED,
     Request,
     ended_as_asked,
     is_cancelling,
+    is_child_alive,
     own_state,
     read_request,
     request_file,
@@ -33,6 +33,9 @@ from metapt_explore.jobs.state import (
 )
 from metapt_explore.storage.disk import has_room
 from metapt_explore.storage.files import write_json
+from metapt_explore.storage.hosts import this_host
+from metapt_explore.storage.presence import is_alive, present
+from metapt_explore.storage.processes import identity, is_here, is_same
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.job_file import JobRecord, cancel_file, fraction_of_same, read_job, write_job
 
@@ -52,24 +55,6 @@ MAX_RETRIES = 1
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Exit:
-    """How a study's process ended.
-
-    Attributes:
-        code: Its exit code; None if another process started it.
-        cancelled: Whether it was asked to stop.
-    """
-
-    code: int | None
-    cancelled: bool
-
-    @property
-    def was_killed(self) -> bool:
-        """Whether a signal ended it, or may have."""
-        return self.code is None or self.code < 0
-
-
 def serve(workspace: Workspace, number: int = 0, idle: float = IDLE_TIMEOUT_S) -> None:
     """Works on the queue until nothing has been asked for for a while, or a signal comes.
 
@@ -87,10 +72,12 @@ def serve(workspace: Workspace, number: int = 0, idle: float = IDLE_TIMEOUT_S) -
     try:
         lock.acquire(timeout=2)  # a process that tests the lock holds it for a moment
     except Timeout:
-        raise UserError(f"Worker {number} of {workspace.folder} is running already.") from None
+        raise UserError(f"Worker {number} of {workspace.folder} is running already on this host.") from None
     try:
-        write_json(workspace.folder / "queue" / f"worker-{number}.json", {"pid": os.getpid(), "began": time.time()})
-        _work(workspace, lock, idle)
+        with present(workspace.folder):  # other hosts see that what it has taken is being worked on
+            began = {"pid": os.getpid(), "host": this_host().name, "began": time.time()}
+            write_json(queue.worker_file(workspace, number, "json"), began)
+            _work(workspace, lock, idle)
     finally:
         lock.release()
 
@@ -103,7 +90,7 @@ def _work(workspace: Workspace, lock: FileLock, idle: float) -> None:
         name = None
         try:
             with queue.queue_lock(workspace):  # without it, a later request could be seen first
-                waiting = [name for name, request in queue.requests(workspace) if _is_free(request)]
+                waiting = [name for name, request in queue.requests(workspace) if _is_free(workspace, request)]
             name = next((name for name in waiting if put_off.get(name, 0.0) <= time.monotonic()), None)
             if name is not None:
                 supervise(workspace, name)
@@ -122,10 +109,18 @@ def _work(workspace: Workspace, lock: FileLock, idle: float) -> None:
         time.sleep(QUEUE_POLL_S)
 
 
-def _is_free(request: Request) -> bool:
-    """Whether this worker may take a request: nobody has it, or this worker dropped it by an error (a full disk)."""
-    owner = request.get("worker")
-    return owner == identity() or not is_alive(owner)
+def _is_free(workspace: Workspace, request: Request) -> bool:
+    """Whether this worker may take a request: nobody has it, or this worker dropped it by an error (a full disk).
+
+    What a worker of another host started and left behind is that host's to watch, while it lives: from here it can be
+    neither killed nor started again.
+    """
+    owner, child = request.get("worker"), request.get("child")
+    if is_same(owner, identity()):
+        return True
+    if is_alive(owner, workspace.folder):
+        return False
+    return child is None or is_here(child) or not is_alive(child, workspace.folder)
 
 
 def _wait_for_room(workspace: Workspace) -> None:
@@ -171,11 +166,10 @@ def _claim(workspace: Workspace, name: str) -> Request | None:
         request = read_request(workspace, name)
         if request is None:
             return None
-        owner = request.get("worker")
-        if is_alive(owner) and owner != identity():
+        if not _is_free(workspace, request):
             return None
         state = own_state(workspace, name)
-        if not is_alive(request.get("child")):
+        if not is_child_alive(workspace, request):
             if ended_as_asked(state, request):
                 # It ended while no worker watched.
                 _forget(workspace, name)
@@ -184,7 +178,7 @@ def _claim(workspace: Workspace, name: str) -> Request | None:
                 # It died with its worker. Count this, or a study that needs too much memory is restarted forever.
                 request["attempts"] = int(request.get("attempts", 0)) + 1
                 if request["attempts"] > MAX_RETRIES:
-                    error = _format_end(None, MAX_RETRIES)
+                    error = Exit(None).describe(MAX_RETRIES)
                     write_job(workspace, name, {**state, "status": "failed", "updated": time.time(), "error": error})
                     _forget(workspace, name)
                     return None
@@ -212,7 +206,7 @@ def _finish(workspace: Workspace, name: str, request: Request, *, end: Exit) -> 
             outcome: JobRecord = (
                 {"status": "cancelled"}
                 if end.cancelled
-                else {"status": "failed", "error": _format_end(end.code, request["attempts"])}
+                else {"status": "failed", "error": end.describe(request["attempts"])}
             )
             state = {**state, **outcome, "updated": time.time()}
             write_job(workspace, name, state)
@@ -236,7 +230,7 @@ def _watch(workspace: Workspace, name: str, request: Request) -> Exit | None:
     """
     started: subprocess.Popen[bytes] | None = None
     child = request.get("child")
-    if child is None or not is_alive(child):
+    if child is None or not is_alive(child, workspace.folder):
         while _at_work(workspace, name) and _still_asked(workspace, name, request):
             time.sleep(PROCESS_POLL_S)
         with queue.queue_lock(workspace):  # a cancel comes before or after this, never in between
@@ -247,7 +241,7 @@ def _watch(workspace: Workspace, name: str, request: Request) -> Exit | None:
             write_request(workspace, name, request)
     log.info("%s: %s", name, f"started, process {started.pid}" if started else "found at work")
     cancelled_at: float | None = None
-    while (started.poll() is None) if started else is_alive(child):
+    while (started.poll() is None) if started else is_alive(child, workspace.folder):
         if is_cancelling(workspace, name):
             cancelled_at = cancelled_at or time.monotonic()
             if time.monotonic() - cancelled_at > KILL_GRACE_S:
@@ -260,8 +254,9 @@ def _watch(workspace: Workspace, name: str, request: Request) -> Exit | None:
 
 
 def _still_asked(workspace: Workspace, name: str, request: Request) -> bool:
+    """Whether the same is asked for, and no worker of another host has taken it over meanwhile."""
     now = read_request(workspace, name)
-    return now is not None and now.get("asked") == request["asked"]
+    return now is not None and now.get("asked") == request["asked"] and is_same(now.get("worker"), identity())
 
 
 def _at_work(workspace: Workspace, name: str) -> bool:
@@ -303,15 +298,3 @@ def command(workspace: Workspace, name: str, request: Request) -> list[str]:
     if init_seeds is not None:
         words += ["--init-seeds", ",".join(map(str, init_seeds))]
     return words
-
-
-def _format_end(code: int | None, attempts: int) -> str:
-    """Says how a process ended that did not say so itself."""
-    again = f", {attempts + 1} times" if attempts else ""
-    advice = "What was computed is kept; Resume goes on from there."
-    if code is None or code < 0:
-        signal_name = "a signal"
-        with suppress(ValueError, TypeError):
-            signal_name = signal.Signals(-(code or 0)).name
-        return f"Its process was killed by {signal_name}{again}; often the machine ran out of memory. {advice}"
-    return f"Its process ended with exit code {code} and did not say why; see the log. {advice}"

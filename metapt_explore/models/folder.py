@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from metapt_explore import hub
 from metapt_explore.errors import UserError
 from metapt_explore.paths import cache_folder
 from metapt_explore.starter.models import STARTER_ENCODERS, STARTER_MODELS, has_starter, starter_folder
+from metapt_explore.storage.files import write_bytes
 
 
 def model_folder(name: str, revision: str | None = None, kind: hub.RepoKind = hub.MODEL) -> Path:
@@ -77,11 +77,8 @@ def content_hash(folder: Path) -> str:
     except OSError as error:
         raise UserError(f"The model folder {folder} cannot be read: {error}.") from None
     if changed:
-        temporary = memory.with_suffix(f".{os.getpid()}")
         with suppress(OSError):  # a full or read-only disk costs the time of reading again, nothing else
-            memory.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(known), encoding="utf-8")
-            temporary.replace(memory)
+            write_bytes(memory, json.dumps(known).encode())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

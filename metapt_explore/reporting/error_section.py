@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from metapt_explore.errors import UserError
 from metapt_explore.plots.errors import FEW_ROWS
 from metapt_explore.reporting import tables
 from metapt_explore.reporting.document import Document, Folded, Heading, Paragraph, Table, quoted
@@ -102,6 +103,9 @@ def _add_intervals(
             found = two_level(first, second, grounds=grounds)
         except ValueError:
             own_rows = record.study["evaluation"].get("scored_on", "test") != "test"
+            continue
+        except UserError as error:  # too many seeds or rows; the rest of the report stands
+            document.add(Paragraph(str(error)))
             continue
         if abs(found.difference - answer.difference) > 1e-6:
             continue  # of some scores no decision is kept

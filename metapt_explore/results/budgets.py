@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from metapt_explore.config import BaselineConfig, MethodConfig, PTMethod, StudyConfig
 from metapt_explore.pretraining.budget import tuning_of
 from metapt_explore.results.readers import readers_of
-from metapt_explore.results.tables import seconds_of, tuned_by
+from metapt_explore.results.tables import ordered_index, seconds_of, tuned_by
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
@@ -87,7 +87,7 @@ class Budget(TypedDict, total=False):
 
 def method_budgets(workspace: Workspace, study: StudyConfig) -> list[Budget]:
     """The budget of each method of which something is finished."""
-    index = workspace.current_index(study.name)
+    index = ordered_index(workspace, study.name)
 
     def of(name: str) -> list[IndexEntry]:
         return [entry for entry in index if entry.get("method") == name]

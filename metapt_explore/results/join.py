@@ -17,14 +17,16 @@ import pandas as pd
 from metapt_explore.clusters.quality_table import method_gains, on_one_clustering
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.config.renamed import with_new_names
-from metapt_explore.errors import UserError
+from metapt_explore.errors import UserError, shortened
 from metapt_explore.results.budgets import Budget
-from metapt_explore.results.kept_rows import joined_decisions, joined_rows
+from metapt_explore.results.kept_rows import joined_decisions, joined_rows, lost_decisions
 from metapt_explore.results.record import Record, asked_cells
 from metapt_explore.results.study_order import StudyOrder
 
 #: Columns that identify a score.
 CELL = ["method", "task", "data_seed", "init_seed"]
+#: Columns that identify a pair of tasks whose gradients were compared.
+AGREEMENT = ["clustering", "at", "init_seed", "first", "second"]
 #: Lists of a study that may grow from one record to the next; an entry that both have must be the same.
 GROWING = ("clusterings", "methods", "baselines")
 #: Numbers of a budget that are means over pre-trainings, or over scores.
@@ -60,7 +62,7 @@ def joined(older: Record, newer: Record) -> Record:
         results=results,
         curves=order.rows(_stacked(older.curves, newer.curves, CELL)),
         efficiency=_stacked(older.efficiency, newer.efficiency, [*CELL, "shots"]),
-        agreement=_stacked(older.agreement, newer.agreement, ["clustering", "at", "init_seed", "first", "second"]),
+        agreement=_stacked(older.agreement, newer.agreement, AGREEMENT),
         screenings=newer.screenings or older.screenings,
         published=newer.published or older.published,
         predictions=joined_decisions(older.predictions, newer.predictions, newer.results),
@@ -72,23 +74,52 @@ def joined(older: Record, newer: Record) -> Record:
     )
 
 
-def refuse_to_lose(older: Record, newer: Record, folder: Path) -> None:
-    """Raises an error if replacing a record would lose scores.
+def refuse_to_lose(older: Record, newer: Record, folder: Path, *, but_scores: bool = False) -> None:
+    """Raises an error if replacing a record would lose scores, or what stands behind them.
 
     Args:
         older: The record in the folder.
         newer: What would be written.
         folder: Where.
+        but_scores: Look at scores only: the user wants decisions, curves and looks replaced.
 
     Raises:
-        UserError: Where scores would be lost.
+        UserError: Where something would be lost.
     """
-    missing = int((~_keys(older.results, CELL).isin(_keys(newer.results, CELL))).sum())
+    missing = _gone(older.results, newer.results, CELL)
     if missing:
         raise UserError(
             f"The record in {folder} has {missing} scores that this one has not, and they would be lost: add them "
             "together with --add, or write elsewhere with --out."
         )
+    lost = [] if but_scores else _lost_behind_scores(older, newer)
+    if lost:
+        raise UserError(
+            f"The record in {folder} keeps what this one lacks, and it would be lost: {'; '.join(lost)}. Write "
+            "elsewhere with --out, keep it with --add where that joins the two, or say --replace to lose it."
+        )
+
+
+def _lost_behind_scores(older: Record, newer: Record) -> list[str]:
+    """What only the older record keeps, beside the scores themselves."""
+    lost = []
+    decisions = lost_decisions(older.predictions, newer.predictions)
+    if decisions:
+        named = ", ".join(dict.fromkeys(f"{method} on {task}" for method, task, *_ in decisions))
+        lost.append(f"decisions (what a method said of each row) behind {len(decisions)} scores: {shortened(named)}")
+    for name, cell in (("curves", CELL), ("efficiency", [*CELL, "shots"]), ("agreement", AGREEMENT)):
+        count = _gone(getattr(older, name), getattr(newer, name), cell)
+        if count:
+            lost.append(f"{count} lines of {name}.parquet")
+    lost += ["what was seen of methods beforehand (screenings)"] if older.screenings and not newer.screenings else []
+    return lost + (["numbers of others (published.yaml)"] if older.published and not newer.published else [])
+
+
+def _gone(older: pd.DataFrame, newer: pd.DataFrame, cell: list[str]) -> int:
+    """How many lines of a table are about a cell that the newer one has not."""
+    if older.empty or newer.empty:
+        return len(older)
+    return int((~_keys(older, cell).isin(_keys(newer, cell))).sum())
 
 
 def _one_study(older: Record, newer: Record) -> dict[str, Any]:

@@ -105,6 +105,26 @@ def joined_decisions(older: pd.DataFrame, newer: pd.DataFrame, scored: pd.DataFr
     return stacked.assign(**{name: stacked[name].astype("category") for name in ("method", "task")})
 
 
+def lost_decisions(older: pd.DataFrame, newer: pd.DataFrame) -> list[tuple[object, ...]]:
+    """Scores (method, task, data seed, initialisation seed) of which only the older record keeps every decision.
+
+    Args:
+        older: Decisions of the older record.
+        newer: Decisions of the one that would replace it. A score counts as kept where it has as many rows as before.
+
+    Example:
+        >>> cell = {"method": "PT", "task": "mood", "data_seed": 1, "init_seed": 5}
+        >>> older = pd.DataFrame([{**cell, "row": 0}, {**cell, "row": 1}])
+        >>> [list(score) for score in lost_decisions(older, older.iloc[:1])]
+        [['PT', 'mood', 1, 5]]
+    """
+    if older.empty:
+        return []
+    counts = _cells(older).value_counts()
+    now = _cells(newer).value_counts().reindex(counts.index).fillna(0) if len(newer) else 0 * counts
+    return sorted(counts.index[counts > now], key=str)
+
+
 def joined_rows(older: pd.DataFrame, newer: pd.DataFrame) -> pd.DataFrame:
     """Rows of two records of a study; of a row that both have what the newer says."""
     if older.empty or newer.empty:

@@ -20,26 +20,33 @@ from metapt_explore.storage.workspace import Workspace
 
 @dataclass(frozen=True)
 class StudyOrder:
-    """Positions of tasks, methods and seeds in the study; unlisted ones come last, by name.
+    """Positions of tasks, methods, seeds … in the study; unlisted ones come last, by name.
 
     Attributes:
         tasks: Downstream tasks.
         methods: Methods, then baselines.
         init_seeds: Initialisation seeds.
         data_seeds: Data seeds.
+        shots: Numbers of examples that are scored beside the study's own, `evaluation.more_shots`.
+        clusterings: Clusterings.
     """
 
     tasks: Sequence[str] = ()
     methods: Sequence[str] = ()
     init_seeds: Sequence[int] = ()
     data_seeds: Sequence[int] = ()
+    shots: Sequence[int] = ()
+    clusterings: Sequence[str] = ()
 
     def entries(self, entries: Sequence[IndexEntry]) -> list[IndexEntry]:
         """Entries of a study's list, task by task, method by method, seed by seed."""
         task, method, init = place(self.tasks), place(self.methods), place(self.init_seeds)
+        # The study's own number of examples stands in no entry, and comes first.
+        shots, clustering = place([0, *self.shots]), place(self.clusterings)
 
         def key(entry: IndexEntry) -> Any:
-            return task(entry.get("task")), method(entry.get("method")), init(entry.get("init_seed")), str(entry["id"])
+            cell = task(entry.get("task")), method(entry.get("method")), init(entry.get("init_seed"))
+            return *cell, shots(entry.get("shots", 0)), clustering(entry.get("clustering")), str(entry["id"])
 
         return sorted(entries, key=key)
 
@@ -103,4 +110,5 @@ def order_of(config: StudyConfig, tasks: Any = None) -> StudyOrder:
     # A task's name is in its file, which may be gone.
     names = list(tasks) if isinstance(tasks, dict) else [Path(source).stem for source in config.evaluation.tasks]
     methods = [*(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)]
-    return StudyOrder(names, methods, config.evaluation.init_seeds, config.evaluation.data_seeds)
+    evaluation, clusterings = config.evaluation, [clustering.name for clustering in config.clusterings]
+    return StudyOrder(names, methods, evaluation.init_seeds, evaluation.data_seeds, evaluation.more_shots, clusterings)

@@ -82,9 +82,14 @@ def _seen_at(pipeline: Pipeline, shots: int | None) -> list[Seen]:
             artifact = workspace.artifact(entry["id"])
             if artifact.finished:
                 pretrained[entry["method"], entry["init_seed"]] = artifact
+    # As the study lists them, not as they were finished: their order is part of the question.
+    methods, seeds = [method.name for method in pipeline.config.methods], pipeline.config.evaluation.init_seeds
+    asked = [(method, seed) for seed in seeds for method in methods]
+    more = sorted(each for each in pretrained if each not in asked)  # of seeds that the study had before
     seen = [
-        Seen(f"{called_at(method, shots)}, seed {seed}", method, seed, None, None, artifact, artifact, shots)
-        for (method, seed), artifact in pretrained.items()
+        Seen(f"{called_at(method, shots)}, seed {seed}", method, seed, None, None, prompt, prompt, shots)
+        for method, seed in (*asked, *more)
+        if (prompt := pretrained.get((method, seed))) is not None
     ]
     if not seen:
         return []
@@ -95,7 +100,7 @@ def _seen_at(pipeline: Pipeline, shots: int | None) -> list[Seen]:
         if entry["kind"] == listed_at("fewshot", shots) and entry["init_seed"] == first and entry.get("shots") == shots
     }
     for task in pipeline.tasks:
-        for method in [method.name for method in pipeline.config.methods]:
+        for method in methods:
             artifact_of_task = tuned.get((task, method))
             if artifact_of_task is None or not artifact_of_task.finished or (method, first) not in pretrained:
                 continue

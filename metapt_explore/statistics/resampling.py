@@ -9,7 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from metapt_explore.errors import UserError
 from metapt_explore.statistics.designs import EQUAL, SeedDesign, without_idle_seeds
+
+#: Pairs × resamples that are drawn at most: 2 GiB.
+MOST_NUMBERS = 2**28
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,26 @@ def bootstrap_weights(design: SeedDesign, resamples: int, rng: np.random.Generat
 
     Returns:
         Shape [resamples, pairs]; samples without any pair are left out.
+
+    Raises:
+        UserError: With so many pairs that the samples would not fit into memory.
     """
+    _check_fits(design.pairs, resamples)
     weights = np.ones((resamples, design.pairs))
     for levels in _clusters(design):
         count = int(levels.max()) + 1
         weights *= rng.multinomial(count, np.full(count, 1 / count), size=resamples)[:, levels]
     drawn: NDArray[np.float64] = weights[weights.sum(axis=1) > 0]
     return drawn
+
+
+def _check_fits(pairs: int, resamples: int) -> None:
+    """Refuses what no table of samples could hold: a record may name a million pairs of seeds."""
+    if pairs * resamples > MOST_NUMBERS:
+        raise UserError(
+            f"{pairs:,} pairs of seeds are too many to compare (at most {MOST_NUMBERS // resamples:,}): compare fewer "
+            "seeds, or check that the record's results.parquet is not damaged."
+        )
 
 
 def bootstrap_mean(values: pd.Series, confidence: float = 0.95, *, resamples: int = 10_000, seed: int = 0) -> Interval:
@@ -101,6 +118,7 @@ def bootstrap_mean(values: pd.Series, confidence: float = 0.95, *, resamples: in
         return Interval(None, None, "none: one pair")
     if np.ptp(numbers) < EQUAL:
         return Interval(None, None, "none: all pairs say the same")
+    _check_fits(len(numbers), resamples)
     rng = np.random.default_rng(seed)
     if len(_clusters(design)) == 1 and len(np.unique(_clusters(design)[0])) == len(numbers):
         with np.errstate(all="ignore"):

@@ -13,7 +13,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from metapt_explore.errors import UserError
+
 Floats = NDArray[np.float64]
+
+#: Entries of the larger matrix of `Layout.members`: 512 MiB. A full cross of 400 × 400 seeds has as many.
+MOST_MEMBERS = 2**26
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,18 @@ class Layout:
 
     @cached_property
     def members(self) -> tuple[Floats, Floats]:
-        """Shapes [pairs, levels]: 1 where the pair has the seed."""
+        """Shapes [pairs, levels]: 1 where the pair has the seed.
+
+        Raises:
+            UserError: With so many pairs and seeds that the matrices would not fit into memory.
+        """
+        most = self.pairs * max(self.levels)
+        if most > MOST_MEMBERS:
+            raise UserError(
+                f"{self.pairs:,} pairs of {self.levels[0]:,} initialisation and {self.levels[1]:,} data seeds are "
+                f"too many to compare (at most {MOST_MEMBERS:,}, pairs × seeds): compare fewer seeds, or check that "
+                "the record's results.parquet is not damaged."
+            )
         return np.eye(self.levels[0])[list(self.init)], np.eye(self.levels[1])[list(self.data)]
 
     @cached_property

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from metapt_explore.errors import UserError
 from metapt_explore.statistics.designs import mean_over_pairs, without_idle_seeds
 from metapt_explore.statistics.errors import paired_decisions
 from metapt_explore.statistics.ground import Grounds, as_one_sample, one_seed_each, shared_rows
@@ -33,6 +34,11 @@ COVERS = (
 )
 
 Ends = tuple[float, float]
+
+#: Pairs of seeds, and cells (pairs × rows) of one task, beyond which nothing is drawn: half a GiB of decisions.
+MOST_PAIRS, MOST_CELLS = 20_000, 2**26
+#: Rows that are drawn at once, over all resamples: what is drawn takes 32 MiB.
+DRAWN_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,7 @@ def two_level(
         ValueError: Where they have no pair of seeds with every task in common, or where pairs of seeds are scored on
             rows of their own (`evaluation.scored_on: other_seeds`): an interval over such seeds holds their rows'
             error already.
+        UserError: Where a task has so many pairs of seeds or rows that a table of them would not fit into memory.
     """
     decisions = paired_decisions(first, second)
     if "init_seed" not in decisions:
@@ -90,6 +97,8 @@ def two_level(
     if "task" not in decisions:
         decisions = decisions.assign(task="")
     decisions["gain"] = decisions["first"].astype(float) - decisions["second"].astype(float)
+    for task, of_task in decisions.groupby("task", sort=False, observed=True):
+        _check_fits(str(task), of_task)
     tables = {
         str(task): of_task.pivot_table(index=UNIT, columns="row", values="gain")
         for task, of_task in decisions.groupby("task", sort=False, observed=True)
@@ -123,8 +132,12 @@ def of_gains(gains: Mapping[str, pd.DataFrame], *, resamples: int = 2000, shared
     mean, by_rows = float(of_pair.mean()), np.zeros(resamples)
     for table in gains.values():
         of_row = table.mean(axis=0).to_numpy()
-        drawn = rng.integers(0, len(of_row), size=(resamples, len(of_row)))
-        by_rows += (of_row[drawn].mean(axis=1) - of_row.mean()) / len(gains)
+        # The same numbers as in one draw, in pieces: a task may have a million rows.
+        at_once = max(1, DRAWN_AT_ONCE // len(of_row))
+        for start in range(0, resamples, at_once):
+            part = slice(start, min(start + at_once, resamples))
+            drawn = rng.integers(0, len(of_row), size=(part.stop - part.start, len(of_row)))
+            by_rows[part] += (of_row[drawn].mean(axis=1) - of_row.mean()) / len(gains)
     over_rows, over_seeds = _ends(mean + by_rows), None
     over_both = over_rows
     if estimate.low is not None and estimate.high is not None and estimate.standard_error is not None:
@@ -143,6 +156,18 @@ def of_gains(gains: Mapping[str, pd.DataFrame], *, resamples: int = 2000, shared
         over_rows=over_rows,
         over_both=over_both,
     )
+
+
+def _check_fits(task: str, decisions: pd.DataFrame) -> None:
+    """Refuses decisions whose table of pairs by rows would not fit: a record may name each seed and row once."""
+    pairs, rows = int(decisions.groupby(UNIT).ngroups), int(decisions["row"].nunique())
+    if pairs > MOST_PAIRS or pairs * rows > MOST_CELLS:
+        of_task = f"the task '{task}'" if task else "the task"
+        raise UserError(
+            f"The decisions on {of_task} are of {pairs:,} pairs of seeds and {rows:,} rows, too many to compare over "
+            f"seeds and rows together (at most {MOST_PAIRS:,} pairs, and {MOST_CELLS:,} decisions of a method): "
+            "compare fewer seeds, or check that the record's predictions.parquet is not damaged."
+        )
 
 
 def _seed_draws(of_pair: pd.Series, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:

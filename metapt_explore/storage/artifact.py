@@ -266,12 +266,15 @@ class ArtifactWriter(Artifact):
 
 
 @contextmanager
-def making(folder: Path, question: Question, manifest: dict[str, Any]) -> Iterator[ArtifactWriter]:
-    """Makes an artifact: marks it running, then done, cancelled or failed.
+def making(
+    folder: Path, question: Question, manifest: dict[str, Any], *, is_ours: Callable[[], bool] = lambda: True
+) -> Iterator[ArtifactWriter]:
+    """Makes an artifact: marks it running, then done, cancelled or failed; an interrupted attempt's checkpoint stays.
 
-    The checkpoint and metrics of an interrupted attempt stay for the next one.
+    Raises:
+        TakenOver: Where another host has taken it over (`is_ours`); nothing is marked then, and its answer stands.
     """
-    from metapt_explore.errors import Cancelled
+    from metapt_explore.errors import Cancelled, TakenOver
 
     folder.mkdir(parents=True, exist_ok=True)
     # Durations are measured by the monotonic clock: the time of day may be set back.
@@ -295,6 +298,8 @@ def making(folder: Path, question: Question, manifest: dict[str, Any]) -> Iterat
         return spent + time.monotonic() - start
 
     def mark(status: str, more: StageRecord | None = None) -> None:
+        if not is_ours():
+            raise TakenOver(f"Stopped: another host goes on with '{question.title}'.")
         write_stage(folder, {**head, **(more or {}), "status": status, "seconds": elapsed()})
 
     mark("running")

@@ -7,7 +7,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pandas as pd
 import psutil
+
+from metapt_explore.storage.hosts import this_host
 
 if TYPE_CHECKING:
     from functools import _lru_cache_wrapper
@@ -27,8 +29,13 @@ Compression = Literal["snappy", "zstd"]
 SMALL = 32 * 1024
 #: Seconds after which a rewritten file has a new time on any file system.
 SETTLED_S = 2.0
-#: Names that `in_place_of` gives: the file's name, the process and its thread.
-TEMPORARY = re.compile(r"\..+\.(\d+)\.\d+\.tmp")
+#: Names that `temporary_name` gives: the file's name, host, process and thread; earlier versions gave no host.
+TEMPORARY = re.compile(r"\..+?(?:\.([\w-]+-\w+))?\.(\d+)\.\d+\.tmp")
+
+
+def temporary_name(path: Path) -> Path:
+    """A name beside a file that no other thread of any host uses: of its host, process and thread."""
+    return path.with_name(f".{path.name}.{this_host().key}.{os.getpid()}.{threading.get_ident()}.tmp")
 
 
 @contextmanager
@@ -38,7 +45,7 @@ def in_place_of(path: Path) -> Iterator[Path]:
     If writing fails (a full disk), the temporary file is removed; `leftovers` finds what a killed process leaves.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    temporary = temporary_name(path)
     try:
         yield temporary
         # Opened for writing, without which Windows flushes nothing.
@@ -115,33 +122,43 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def leftovers(folder: Path, *, deep: bool = False, everything: bool = False) -> Iterator[Path]:
+def leftovers(
+    folder: Path, *, deep: bool = False, everything: bool = False, is_gone: Callable[[str, int], bool] | None = None
+) -> Iterator[Path]:
     """Temporary files that no process writes any more.
 
     Args:
         folder: The folder.
         deep: Whether to look into its subfolders, too.
         everything: All temporary files: the caller knows that nobody else writes here.
+        is_gone: Whether a process of another host is gone, by the host's key and its number; none is, when absent.
     """
     if not folder.is_dir():
         return
     for entry in os.scandir(folder):
         if entry.is_dir(follow_symlinks=False):
             if deep:
-                yield from leftovers(Path(entry.path), deep=deep, everything=everything)
+                yield from leftovers(Path(entry.path), deep=deep, everything=everything, is_gone=is_gone)
             continue
         match = TEMPORARY.fullmatch(entry.name)
         if match is None:
             continue
         with suppress(FileNotFoundError):
-            if everything or not _is_writing(int(match[1]), entry.stat().st_mtime):
+            host, pid = match[1] or this_host().key, int(match[2])
+            if host == this_host().key:
+                gone = not _is_writing(pid, entry.stat().st_mtime)
+            else:
+                gone = is_gone is not None and is_gone(host, pid)
+            if everything or gone:
                 yield Path(entry.path)
 
 
-def sweep(folder: Path, *, deep: bool = False, everything: bool = False) -> int:
+def sweep(
+    folder: Path, *, deep: bool = False, everything: bool = False, is_gone: Callable[[str, int], bool] | None = None
+) -> int:
     """Removes `leftovers`; returns how many there were."""
     count = 0
-    for file in leftovers(folder, deep=deep, everything=everything):
+    for file in leftovers(folder, deep=deep, everything=everything, is_gone=is_gone):
         file.unlink(missing_ok=True)
         count += 1
     return count

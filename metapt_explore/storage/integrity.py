@@ -181,7 +181,7 @@ def _read_openable(path: str, stamp: Stamp, *, whole: bool = False) -> str | Non
 def set_aside(folder: Path, to: Path) -> Path:
     """Moves the files of a damaged artifact out of its folder; the caller holds the artifact's lock.
 
-    The folder itself stays: the lock is in it.
+    The folder itself stays: the lock and its owner are in it.
 
     Args:
         folder: The artifact's folder.
@@ -196,7 +196,7 @@ def set_aside(folder: Path, to: Path) -> Path:
     aside.mkdir(parents=True)
     # `stage.json` goes first: without it nobody takes the artifact for finished if this process is killed in between.
     for file in sorted(folder.iterdir(), key=lambda file: (file.name != STAGE, file.name)):
-        if file.name != ".lock":
+        if not file.name.startswith(".lock"):
             file.replace(aside / file.name)
     return aside
 

@@ -8,14 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
-from filelock import FileLock
-
 from metapt_explore.config import StudyConfig, TaskConfig, parse, read_yaml, to_yaml
 from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.storage import study_files
-from metapt_explore.storage.disk import is_held
 from metapt_explore.storage.files import read_json, sweep
+from metapt_explore.storage.host_lock import HostLock, is_locked
 from metapt_explore.storage.integrity import DamagedFile
 
 DEFAULT = "workspace"
@@ -231,7 +229,7 @@ class Studies:
             return all(other.get(key) == entry.get(key) for key in CELL_KEYS)
 
         folder = self.study_folder(name)
-        with FileLock(folder / ".index.lock"):
+        with HostLock(folder / ".index.lock", self.folder):
             try:
                 old = self.index(name)
             except UserError:
@@ -240,15 +238,15 @@ class Studies:
                 new = [other for other in old if not same(other)]
                 study_files.write_json_with_copy(folder / "index.json", [*new, entry])
 
-    def study_lock(self, name: str) -> FileLock:
+    def study_lock(self, name: str) -> HostLock:
         """The lock that the one process working on a study holds."""
         folder = self.study_folder(name)
         folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / ".lock", timeout=0)
+        return HostLock(folder / ".lock", self.folder, timeout=0)
 
     def is_locked(self, name: str) -> bool:
-        """Whether a process works on the study right now; writes nothing."""
-        return is_held(self.study_folder(name) / ".lock")
+        """Whether a process of any host works on the study right now; writes nothing."""
+        return is_locked(self.study_folder(name) / ".lock", self.folder)
 
 
 def _extends_file(new: StudyConfig, file: Path) -> bool:

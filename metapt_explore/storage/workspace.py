@@ -8,7 +8,9 @@
       studies/<name>/tasks.json    hash of its task files' content, of which study.yaml holds paths only
       studies/<name>/index.json    which artifacts answer it
       studies/<name>/job.json      the process that computes it, see `jobs`
+      processes/<host>-<pid>.json  the processes that work here, see `storage.presence`
       speeds/                      how fast this machine runs a model, see `cost.speeds`
+      pulled/<kind>-<hash>/        files that `transfer.pull` has fetched of an artifact that is not whole yet
       damaged/<kind>-<hash>-<n>/   damaged artifacts that were set aside; nothing reads them
 
 Reading a workspace never writes into it.
@@ -23,11 +25,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from metapt_explore.errors import UserError
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question, making
 from metapt_explore.storage.files import sweep
+from metapt_explore.storage.host_lock import HostLock
 from metapt_explore.storage.integrity import REMEDY, set_aside
 from metapt_explore.storage.studies import CELL_KEYS, IndexEntry, Studies
 
@@ -106,10 +109,10 @@ class Workspace(Studies):
         if artifact.is_whole:
             return artifact
         artifact.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(artifact.folder / ".lock")
+        lock = HostLock(artifact.folder / ".lock", self.folder)
         while True:
             try:
-                lock.acquire(timeout=1)
+                lock.acquire(timeout=1, patient=False)
                 break
             except Timeout:
                 while_waiting()
@@ -123,7 +126,7 @@ class Workspace(Studies):
                     on_notice(f"{str(error).removesuffix(REMEDY)}It is now in {aside}, and is computed anew.")
                 # Nobody else writes here while we hold the lock.
                 sweep(artifact.folder, everything=True)
-                with making(artifact.folder, question, manifest()) as writer:
+                with making(artifact.folder, question, manifest(), is_ours=lambda: lock.is_ours) as writer:
                     compute(writer)
         finally:
             lock.release()

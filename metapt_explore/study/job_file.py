@@ -6,7 +6,6 @@ date, so that all of them show the same. A killed process is noticed: its lock i
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,9 +14,11 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from filelock import Timeout
 
-from metapt_explore.errors import Cancelled, UserError
+from metapt_explore.errors import Cancelled, TakenOver, UserError
 from metapt_explore.progress.state import Progress, State
 from metapt_explore.storage.files import read_json, write_json
+from metapt_explore.storage.host_lock import HostLock, holder
+from metapt_explore.storage.processes import ProcessIdentity, host_of, identity, is_here
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.failures import format_failed
 
@@ -34,6 +35,7 @@ class JobRecord(TypedDict, total=False):
     Attributes:
         status: ``starting``, ``running``, or how it ended: see `jobs.state.job_state`.
         pid: Of the process.
+        process: Its identity.
         began: In seconds since 1970.
         updated: When the file was written.
         until: How far the study was asked for.
@@ -43,6 +45,7 @@ class JobRecord(TypedDict, total=False):
 
     status: str
     pid: int
+    process: ProcessIdentity
     began: float
     updated: float
     until: Until
@@ -119,21 +122,19 @@ def working_on(
         UserError: If another process is working on the study.
     """
     lock = workspace.study_lock(name)
-    try:
-        # Whoever looks whether the lock is free takes it for a moment: try for longer than that.
-        lock.acquire(timeout=2)
-    except Timeout:
-        raise UserError(f"Another process is already running the study '{name}' in {workspace.folder}.") from None
+    _acquire(lock, workspace, name, listener)
     cancel, before = cancel_file(workspace, name), read_job(workspace, name)
     if before.get("status") != "starting":
         # Left by a process that was killed; a cancel of a job that is just starting counts.
         cancel.unlink(missing_ok=True)
-    head: JobRecord = {"pid": os.getpid(), "began": time.time()}
+    head: JobRecord = {"pid": identity()["pid"], "process": identity(), "began": time.time()}
     if until is not None:
         head = {"until": until, "init_seeds": None if init_seeds is None else list(init_seeds), **head}
     last_write, last_stage = float("-inf"), ""
 
     def write(state: State, status: str, error: str | None = None) -> None:
+        if lock.lost or (status != "running" and not lock.is_ours):
+            return  # the file is the other host's by now
         tree = {**head, "status": status, "updated": time.time(), **state.as_dict()}
         record = cast(JobRecord, tree)
         write_job(workspace, name, record if error is None else {**record, "error": error})
@@ -145,7 +146,7 @@ def working_on(
             write(state, "running")
         listener(state)
 
-    progress = Progress(on_state, cancel.exists)
+    progress = Progress(on_state, lambda: _should_stop(lock, cancel))
     progress.holds_lock = True
     progress.fraction_before = fraction_of_same(before, until=until, init_seeds=init_seeds)
     write(progress.state, "running")
@@ -164,5 +165,37 @@ def working_on(
         else:
             write(progress.state, "partly" if progress.left_out else "done")
     finally:
-        cancel.unlink(missing_ok=True)
+        if lock.is_ours:
+            cancel.unlink(missing_ok=True)
         lock.release()
+
+
+def _acquire(lock: HostLock, workspace: Workspace, name: str, listener: Callable[[State], None]) -> None:
+    """Takes a study's lock, or says who has it."""
+
+    def wait_for(host: str) -> None:
+        listener(State(stage=f"waiting up to two minutes: does '{host}' still run this study?"))
+
+    try:
+        # Whoever looks whether the lock is free takes it for a moment: try for longer than that.
+        lock.acquire(timeout=2, on_doubt=wait_for)
+    except Timeout:
+        process = holder(lock.file, workspace.folder)
+        where = f" on '{host_of(process).name}'" if process is not None and not is_here(process) else ""
+        raise UserError(
+            f"Another process{where} is already running the study '{name}' in {workspace.folder}."
+        ) from None
+
+
+def _should_stop(lock: HostLock, cancel: Path) -> bool:
+    """Whether the process was asked to stop.
+
+    Raises:
+        TakenOver: If another host runs the study by now.
+    """
+    if lock.lost:
+        raise TakenOver(
+            "Stopped: another host goes on with this study, since this process showed no sign of life for minutes "
+            "(its machine slept, or its disk was away)."
+        )
+    return cancel.exists()

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from metapt_explore.errors import UserError
-from metapt_explore.storage import integrity, study_files
-from metapt_explore.storage.artifact import Artifact, Question
+from metapt_explore.storage import integrity, presence, study_files
+from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.checkpoint import read_checkpoint
-from metapt_explore.storage.disk import is_held
 from metapt_explore.storage.files import leftovers, read_json, sweep
+from metapt_explore.storage.host_lock import HostLock, is_locked
 from metapt_explore.storage.integrity import set_aside
-from metapt_explore.storage.stage_file import FILES, STAGE, StageRecord
+from metapt_explore.storage.pushed import QUESTION, answers_its_id
+from metapt_explore.storage.stage_file import FILES, STAGE
 from metapt_explore.storage.workspace import Workspace
 
 RUN_AGAIN = "run the study again: it is computed anew"
@@ -91,21 +93,23 @@ def _findings(workspace: Workspace, counts: Counts, on_artifact: Callable[[int, 
         if path.is_dir():
             counts.studies += 1
             yield from _look_at_study(workspace, path)
-    left = list(leftovers(workspace.folder, deep=True))
+    is_gone = partial(presence.is_gone, workspace.folder)
+    left = list(leftovers(workspace.folder, deep=True, is_gone=is_gone))
     if left:
         yield Damage(
             f"{len(left)} temporary file{'s' * (len(left) != 1)}",
             "",
             f"left by a process that was killed while it wrote, such as {_below(workspace, left[0])}",
             "nothing; --repair removes them",
-            lambda: f"{sweep(workspace.folder, deep=True)} removed",
+            lambda: f"{sweep(workspace.folder, deep=True, is_gone=is_gone)} removed",
             is_damage=False,
         )
 
 
 def _look_at_artifact(workspace: Workspace, folder: Path, counts: Counts, named: dict[str, str]) -> Iterator[Damage]:
-    if not integrity.has_content(folder) or is_held(folder / ".lock"):
-        counts.unfinished += is_held(folder / ".lock")
+    is_made_now = is_locked(folder / ".lock", workspace.folder)
+    if not integrity.has_content(folder) or is_made_now:
+        counts.unfinished += is_made_now
         return
     artifact = Artifact(folder)
     stage = artifact.stage
@@ -128,7 +132,7 @@ def _look_at_artifact(workspace: Workspace, folder: Path, counts: Counts, named:
         damage = integrity.damage(folder, stage, anew=True)
         if damage is not None:
             yield finding(*damage)
-        elif not _answers_its_id(folder.name, stage):
+        elif stage.keys() >= QUESTION and not answers_its_id(folder.name, stage):  # else written by hand
             yield finding(STAGE, "answers another question than the one that its folder is named by")
         elif FILES in stage:
             counts.artifacts += 1
@@ -139,13 +143,6 @@ def _look_at_artifact(workspace: Workspace, folder: Path, counts: Counts, named:
             if workspace.artifact(str(parent)).status == "missing":
                 what = f"is gone, and {title or folder.name} was made from it"
                 yield Damage(f"artifacts/{parent}", named.get(str(parent), str(role)), what, RUN_AGAIN)
-
-
-def _answers_its_id(identifier: str, stage: StageRecord) -> bool:
-    if not {"kind", "version", "config", "parents", "inputs"} <= set(stage):
-        return True  # written by hand
-    asked = Question(stage["kind"], "", stage["version"], stage["config"], stage["parents"], stage["inputs"])
-    return asked.id == identifier
 
 
 def _look_at_study(workspace: Workspace, folder: Path) -> Iterator[Damage]:
@@ -184,7 +181,7 @@ def _look_at_study(workspace: Workspace, folder: Path) -> Iterator[Damage]:
 
 def _set_aside(workspace: Workspace, folder: Path) -> str:
     try:
-        with FileLock(folder / ".lock", timeout=0):
+        with HostLock(folder / ".lock", workspace.folder, timeout=0):
             return f"set aside as {_below(workspace, set_aside(folder, workspace.damaged))}"
     except Timeout:
         return "left as it is: a process is working on it"

@@ -64,6 +64,16 @@ def test_the_answer_stands_beside_its_interval_over_rows(show: Open, copied: Wor
     assert not at.exception and not at.error and f"With test rows: {whole.sentence}" in said(at, "caption")
 
 
+def test_compared_by_macro_f1_the_caption_tells_of_accuracy(show: Open, copied: Workspace) -> None:
+    kept = pd.concat([predictions_of(copied, "tiny", task) for task in ("mood", "question")])
+    first, second = (kept[kept["method"] == name] for name in ("MetaPT", "PPT"))
+    whole = two_level(first, second, grounds=grounds_of(scores_of(copied, "tiny")))
+    at = show(copied.folder, "compare")
+    at.segmented_control(key="metric_tiny").set_value("macro_f1").run()
+    assert not at.exception and not at.error
+    assert f"by accuracy (decisions tell of no other score): {whole.sentence}" in said(at, "caption")
+
+
 def test_scores_without_decisions_say_so(show: Open, demo: Workspace) -> None:
     at = show(demo.folder, "errors")
     assert not at.exception and not at.error

@@ -22,8 +22,9 @@ from waiting import LIMIT, wait
 
 from metapt_explore.jobs import queue
 from metapt_explore.jobs import state as jobs
-from metapt_explore.jobs.processes import is_alive, kill
+from metapt_explore.jobs.processes import kill
 from metapt_explore.storage.files import read_json
+from metapt_explore.storage.processes import runs_here
 from metapt_explore.storage.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(not forked.CAN_FORK, reason=forked.WHY_NOT)
@@ -217,7 +218,7 @@ class Queue:
         """Kills the study's process, wherever it is."""
         request = read_json(jobs.request_file(self.workspace, NAME))
         child = request.get("child") if isinstance(request, dict) else None
-        if is_alive(child):
+        if runs_here(child):
             kill(child)
             self.died("computes", -9, "with its worker")
 

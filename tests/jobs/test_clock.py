@@ -69,7 +69,7 @@ def test_what_was_written_under_another_clock_is_not_believed(tmp_path: Path, st
     workspace.save_study(study)
     write_json(workspace.study_folder(study.name) / "job.json", {"status": "starting", "began": time.time() - since})
     assert jobs.own_state(workspace, study.name)["status"] == "stopped"
-    write_json(tmp_path / "queue" / "worker-0.json", {"began": time.time() - since})
+    write_json(queue.worker_file(workspace, 0, "json"), {"began": time.time() - since})
     assert not queue.worker_alive(workspace, 0)
 
 

@@ -10,8 +10,9 @@ from pretended import starts, status, study
 from waiting import wait
 
 from metapt_explore.errors import UserError
-from metapt_explore.jobs import processes, queue, worker
+from metapt_explore.jobs import queue, worker
 from metapt_explore.jobs import state as jobs
+from metapt_explore.storage.processes import identity
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.job_file import write_job
 
@@ -56,9 +57,10 @@ def test_what_is_asked_for_otherwise_is_not_passed_over(workspace: Workspace, no
 
 
 def test_what_a_worker_lost_to_an_error_waits_again() -> None:
-    mine, other = {"worker": processes.identity()}, {"worker": None}
-    assert worker._is_free(mine)
-    assert worker._is_free(other)
+    workspace = Workspace("nowhere")
+    mine, other = {"worker": identity()}, {"worker": None}
+    assert worker._is_free(workspace, mine)
+    assert worker._is_free(workspace, other)
 
 
 def test_a_clock_that_was_set_back_does_not_change_the_order(

@@ -212,7 +212,7 @@ def test_a_killed_worker_is_replaced_and_the_job_ends(world: Path, workspace: Wo
     config = StudyConfig.model_validate(tree)
     assert queue.enqueue(workspace, config, until="clusters")
     assert queue.ensure_workers(workspace) == 0, "it was started by the request"
-    told = workspace.folder / "queue" / "worker-0.json"
+    told = queue.worker_file(workspace, 0, "json")
     wait(lambda: "pid" in (read_json(told) or {}) and status(workspace, config.name) in ("starting", "running"))
     first = read_json(told)["pid"]
     os.kill(first, signal.SIGKILL)

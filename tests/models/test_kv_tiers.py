@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metapt_explore.models.kv_cache.tiers import DiskTier, HostTier, KVCache, KVTensors, size_of
+from metapt_explore.storage.hosts import this_host
 
 pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 
@@ -39,11 +40,13 @@ if {end == "killed"}:
     process = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert process.returncode == (-9 if end == "killed" else 0)
     assert len(files_in(tmp_path)) == (1 if end == "killed" else 0)
-    running = tmp_path / f"states-{os.getppid()}-of_another"
+    running = tmp_path / f"states-{this_host().key}-{os.getppid()}-of_another"
+    elsewhere = tmp_path / "states-another_host-7-x"  # its number means nothing here
     running.mkdir()
+    elsewhere.mkdir()
     tier = DiskTier(1e9, tmp_path)
     tier.put("key", {"keys": torch.ones(3)})
-    assert len(files_in(tmp_path)) == 1 and running.exists()
+    assert len(files_in(tmp_path)) == 1 and running.exists() and elsewhere.exists()
     states = tier.get("key")
     assert states is not None and torch.equal(states["keys"], torch.ones(3))
 

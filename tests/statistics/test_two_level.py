@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from metapt_explore.errors import UserError
 from metapt_explore.statistics.designs import mean_over_pairs
 from metapt_explore.statistics.ground import TaskGround
+from metapt_explore.statistics.resampling import bootstrap_mean
 from metapt_explore.statistics.two_level import TwoLevel, of_gains, two_level
+from metapt_explore.statistics.units import UNIT
 
 TRUTH = 0.02
 
@@ -107,3 +112,25 @@ def test_rows_of_their_own_and_one_sample_twice() -> None:
     assert two_level(three, zero).pairs == 3 and two_level(three, zero, grounds=same).pairs == 3
     crossed = pd.concat([said("a", {(0, data): rows for data, rows in ((1, [1, 1]), (2, [1, 0]), (3, [0, 0]))})])
     assert two_level(crossed, crossed.assign(predicted=0), grounds=same).pairs == 2
+
+
+def test_decisions_that_no_table_could_hold_are_refused() -> None:
+    """A hostile record names each pair of seeds and each row once: its table has the square of its decisions."""
+    seeds = 9_000
+    alone = pd.DataFrame(
+        {"init_seed": 0, "data_seed": range(seeds), "row": range(seeds), "label": 1, "predicted": 1, "task": "a"}
+    )
+    with pytest.raises(UserError, match="'a' are of 9,000 pairs of seeds and 9,000 rows, too many"):
+        two_level(alone, alone)
+    index = pd.MultiIndex.from_arrays([np.arange(50_000) // 2, np.arange(50_000) % 25_001], names=UNIT)
+    values = pd.Series(np.arange(50_000) % 7, index=index)
+    for ask in (mean_over_pairs, bootstrap_mean):
+        with pytest.raises(UserError, match="too many to compare"):
+            ask(values)
+
+
+def test_many_rows_are_drawn_in_pieces_with_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pd.DataFrame(np.random.default_rng(1).choice([-1.0, 0.0, 1.0], (4, 50)), index=pairs_of(4, crossed=False))
+    whole = of_gains({"a": table, "b": table})
+    monkeypatch.setattr(sys.modules[of_gains.__module__], "DRAWN_AT_ONCE", 7 * 50)
+    assert of_gains({"a": table, "b": table}) == whole

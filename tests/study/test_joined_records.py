@@ -156,6 +156,26 @@ def test_no_score_of_a_record_is_lost(records: dict[str, Record], tmp_path: Path
         refuse_to_lose(records["whole"], records["first"], tmp_path)
 
 
+def test_no_decision_of_a_record_is_lost(records: dict[str, Record], tmp_path: Path) -> None:
+    """Nor a curve, nor numbers of others: a record that has the same scores may still know less."""
+    whole = records["whole"]
+    refuse_to_lose(whole, whole, tmp_path)
+    assert len(whole.predictions) and len(whole.curves)
+    rest = whole.predictions[whole.predictions["row"] != whole.predictions["row"].iloc[0]]
+    for predictions in (pd.DataFrame(), rest):
+        fewer = replace(whole, predictions=predictions)
+        with pytest.raises(UserError, match=r"would be lost: decisions .* behind \d+ scores: .*--replace"):
+            refuse_to_lose(whole, fewer, tmp_path)
+        refuse_to_lose(whole, fewer, tmp_path, but_scores=True)
+    with pytest.raises(UserError, match=f"{len(whole.curves)} lines of curves.parquet"):
+        refuse_to_lose(whole, replace(whole, curves=pd.DataFrame()), tmp_path)
+    published = replace(whole, published=[{"method": "PT"}])
+    with pytest.raises(UserError, match="numbers of others"):
+        refuse_to_lose(published, whole, tmp_path)
+    with pytest.raises(UserError, match="scores that this one has not"):
+        refuse_to_lose(whole, records["first"], tmp_path, but_scores=True)
+
+
 def test_number_formats_are_not_mixed(records: dict[str, Record]) -> None:
     """What counts is what `auto` came to, not how it is written."""
     first, second = records["first"], records["second"]

@@ -10,6 +10,7 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.dashboard.parts import drawing, messages, tabs
+from metapt_explore.errors import UserError
 from metapt_explore.plots.errors import FEW_ROWS
 from metapt_explore.results.decisions import TaskDecisions
 from metapt_explore.statistics.calibration import calibration, calibration_of
@@ -115,8 +116,8 @@ def _two_levels(stamp: str, task: str, method: str, against: str, *, _pair: Chos
         )
         try:
             found[where] = two_level(first, second, grounds=_pair.grounds)
-        except ValueError as error:
-            found[where] = str(error)
+        except (ValueError, UserError) as error:
+            found[where] = str(error).rstrip(".")
     return found
 
 

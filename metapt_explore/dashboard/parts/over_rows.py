@@ -7,9 +7,10 @@ import streamlit as st
 
 from metapt_explore.dashboard.parts import messages
 from metapt_explore.dashboard.parts.study_scores import StudyScores
+from metapt_explore.errors import UserError
 from metapt_explore.reporting.notes import grounds_of
 from metapt_explore.results.predictions import predictions_of
-from metapt_explore.statistics import Comparison
+from metapt_explore.statistics import Comparison, compare
 from metapt_explore.statistics.two_level import COVERS, TwoLevel, two_level
 
 #: Differences further apart are not of the same scores: of some no decision is kept.
@@ -21,18 +22,25 @@ def show_over_rows(scores: StudyScores, comparison: Comparison) -> None:
 
     Args:
         scores: The study's.
-        comparison: Of two of its methods, by accuracy.
+        comparison: Of two of its methods. Decisions tell of accuracy only: where it is by another score, the caption
+            says so and gives accuracy's.
     """
-    if comparison.metric != "accuracy":
-        return
     tasks, pair = comparison.tasks, (comparison.method, comparison.baseline)
+    of = "With test rows"
+    if comparison.metric != "accuracy":
+        results = scores.results[scores.results["task"].isin(tasks)]
+        comparison = compare(results, *pair, grounds=grounds_of(scores.record))
+        of = "With test rows, by accuracy (decisions tell of no other score)"
     found = _found(scores.stamp, tasks, pair, _scores=scores)
-    if found is not None and abs(found.difference - comparison.difference) < EQUAL:
-        st.caption(messages.plain(f"With test rows: {found.sentence} {COVERS}"))
+    if isinstance(found, str):
+        st.caption(messages.plain(f"No interval over test rows: {found}"))
+    elif found is not None and abs(found.difference - comparison.difference) < EQUAL:
+        st.caption(messages.plain(f"{of}: {found.sentence} {COVERS}"))
 
 
 @st.cache_resource(max_entries=64, show_spinner="Drawing seeds and rows …")
-def _found(stamp: str, tasks: tuple[str, ...], pair: tuple[str, str], *, _scores: StudyScores) -> TwoLevel | None:
+def _found(stamp: str, tasks: tuple[str, ...], pair: tuple[str, str], *, _scores: StudyScores) -> TwoLevel | str | None:
+    """What `two_level` finds; a sentence where the decisions are too many; None where there is nothing to say."""
     workspace, record = _scores.workspace, _scores.record
     if workspace is None:
         kept = record.predictions
@@ -48,3 +56,5 @@ def _found(stamp: str, tasks: tuple[str, ...], pair: tuple[str, str], *, _scores
         return two_level(first, second, grounds=grounds_of(record)) if len(first) and len(second) else None
     except ValueError:  # rows of their own, or no pair of seeds with every task
         return None
+    except UserError as error:
+        return str(error)

@@ -17,6 +17,7 @@ from metapt_explore.config.support import pretrained_at
 from metapt_explore.dashboard.parts import messages, shared
 from metapt_explore.errors import UserError
 from metapt_explore.escaping import file_name
+from metapt_explore.results.study_order import order_of
 from metapt_explore.results.tables import fewshot_entries
 from metapt_explore.stages.base import listed_at
 from metapt_explore.storage.studies import IndexEntry
@@ -103,11 +104,12 @@ def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
 
 def _prompts(workspace: Workspace, name: str, config: StudyConfig, shots: int | None) -> list[IndexEntry]:
     """Finished prompts that were pre-trained for a number of examples; of methods without one of their own, the one."""
-    listed = []
+    listed, order = [], order_of(config)
     for method in config.methods:
         own = shots if shots in pretrained_at(config, method) else None
         entries = shared.entries(workspace, name, listed_at("prompt", own), method=method.name)
-        listed += [e for e in entries if e.get("shots") == own and workspace.artifact(e["id"]).status == "done"]
+        entries = [e for e in entries if e.get("shots") == own and workspace.artifact(e["id"]).status == "done"]
+        listed += order.entries(entries)
     return listed
 
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from metapt_explore.paths import cache_folder
+from metapt_explore.storage.hosts import this_host
 
 KVTensors = dict[str, Tensor]
 
@@ -136,7 +137,7 @@ class DiskTier:
         self._used += size
 
     def get(self, key: Hashable) -> KVTensors | None:
-        """See `Tier.get`. A file may be gone: another machine with the same home does not know our process."""
+        """See `Tier.get`. A file may be gone: somebody cleans up, or a disk is full."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -159,10 +160,12 @@ class DiskTier:
     def _open(self) -> Path:
         if self._temporary is None:
             self._parent.mkdir(parents=True, exist_ok=True)
-            for left in self._parent.glob("states-*-*"):
-                if not psutil.pid_exists(int(left.name.split("-")[1])):
+            # A home may be shared by hosts, whose process numbers mean nothing here.
+            ours = f"states-{this_host().key}-"
+            for left in self._parent.glob(f"{ours}*-*"):
+                if not psutil.pid_exists(int(left.name.removeprefix(ours).split("-")[0])):
                     shutil.rmtree(left, ignore_errors=True)
-            self._temporary = tempfile.TemporaryDirectory(prefix=f"states-{os.getpid()}-", dir=self._parent)
+            self._temporary = tempfile.TemporaryDirectory(prefix=f"{ours}{os.getpid()}-", dir=self._parent)
         return Path(self._temporary.name)
 
 

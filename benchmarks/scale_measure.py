@@ -1,0 +1,84 @@
+"""One measurement of `scale.py`: what is prepared, what is timed, and how it grows."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metapt_explore.storage.peak_memory import PeakWatch
+
+#: What is timed; may return more columns, such as predicted seconds.
+Run = Callable[[], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Something that is measured at growing sizes.
+
+    Attributes:
+        name: What it is, such as ``texts-csv``; a word for the command line.
+        title: What it is, for tables.
+        unit: What sizes count.
+        sizes: Sizes, growing.
+        prepare: Takes a size and an empty folder, makes what is needed, and returns what is timed.
+    """
+
+    name: str
+    title: str
+    unit: str
+    sizes: Sequence[int]
+    prepare: Callable[[int, Path], Run]
+
+
+def measure_here(measure: Measure, size: int) -> dict[str, Any]:
+    """Prepares, then times one size in this process; the peak is that of the process while it is timed."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = measure.prepare(size, Path(folder))
+        watch = PeakWatch().start()
+        began = time.perf_counter()
+        more = run()
+        seconds = time.perf_counter() - began
+        watch.stop()
+    row = {"what": measure.name, "unit": measure.unit, "size": size, "seconds": round(seconds, 3)}
+    return {**row, "peak_mib": round(watch.peak, 1), **(more or {})}
+
+
+def measure_apart(measure: Measure, size: int) -> dict[str, Any]:
+    """The same in a process of its own, so that no size finds the caches or the memory of another."""
+    script = Path(__file__).with_name("scale.py")
+    command = [sys.executable, str(script), "--one", measure.name, "--sizes", str(size)]
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment)
+    if done.returncode:
+        raise RuntimeError(f"{measure.name} at {size:,} failed:\n{done.stderr}")
+    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return row
+
+
+def with_exponents(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Adds to each row how seconds grew since the size before: 1 is linear, 2 quadratic; None at the first size.
+
+    Example:
+        >>> rows = [{"what": "a", "size": 10, "seconds": 1.0}, {"what": "a", "size": 100, "seconds": 100.0}]
+        >>> [row["exponent"] for row in with_exponents(rows)]
+        [None, 2.0]
+    """
+    before: dict[str, Mapping[str, Any]] = {}
+    more = []
+    for row in rows:
+        last = before.get(row["what"])
+        exponent = None
+        if last is not None and last["seconds"] > 0 and row["seconds"] > 0 and row["size"] != last["size"]:
+            exponent = round(math.log(row["seconds"] / last["seconds"]) / math.log(row["size"] / last["size"]), 2)
+        before[row["what"]] = row
+        more.append({**row, "exponent": exponent})
+    return more
