@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from metapt_explore.results.record import Record, record_of
     from metapt_explore.results.tables import caution, curves_table, results_table, summary_table
     from metapt_explore.storage.artifact import Artifact
+    from metapt_explore.storage.transfer import Transfer, pull, push
     from metapt_explore.storage.workspace import Workspace
     from metapt_explore.study.extend import with_edited_clustering, with_method, with_sweep
     from metapt_explore.study.study import Study
@@ -58,6 +59,7 @@ _MODULES = {
     "Study": "study.study",
     "StudyConfig": "config",
     "TaskConfig": "config",
+    "Transfer": "storage.transfer",
     "UserError": "errors",
     "Wanted": "datacheck.new_task",
     "Widened": "study.widen",
@@ -77,6 +79,8 @@ _MODULES = {
     "plots": "plots",
     "pool": "reporting.pool",
     "pooled_report": "reporting.pool",
+    "pull": "storage.transfer",
+    "push": "storage.transfer",
     "record_of": "results.record",
     "results_table": "results.tables",
     "run": "api",
@@ -103,6 +107,7 @@ __all__ = [
     "Study",
     "StudyConfig",
     "TaskConfig",
+    "Transfer",
     "UserError",
     "Wanted",
     "Widened",
@@ -122,6 +127,8 @@ __all__ = [
     "plots",
     "pool",
     "pooled_report",
+    "pull",
+    "push",
     "record_of",
     "results_table",
     "run",

@@ -32,6 +32,7 @@ from metapt_explore.cli import (
     run,
     screen,
     setup,
+    share,
     studies,
     task_new,
     tasks,
@@ -49,7 +50,7 @@ RUN, READ, EXPLAIN, FILES, USE, MACHINE = (
     "Read its results",
     "Understand a score",
     "Tasks and files of your own",
-    "Use a prompt",
+    "Use a prompt, share a study",
     "Workspace and machine",
 )
 
@@ -120,6 +121,8 @@ metapt.command("starters", rich_help_panel=FILES)(setup.starters)
 metapt.command("export", rich_help_panel=USE)(export.export)
 metapt.command("classify", rich_help_panel=USE)(classify.classify)
 metapt.command("try", hidden=True)(try_sentences.try_sentences)
+metapt.command("push", rich_help_panel=USE)(share.push)
+metapt.command("pull", rich_help_panel=USE)(share.pull)
 metapt.command("setup", rich_help_panel=MACHINE)(setup.setup)
 metapt.command("verify", rich_help_panel=MACHINE)(verify.verify)
 metapt.command("bench", rich_help_panel=MACHINE)(bench.bench)

@@ -20,6 +20,7 @@ from metapt_explore.config import StudyConfig, readable_yaml, to_yaml
 from metapt_explore.config.ensembles import is_seeded
 from metapt_explore.config.paper_numbers import FILE as PAPER_NUMBERS
 from metapt_explore.config.paper_numbers import read_paper_numbers
+from metapt_explore.config.portable import portable
 from metapt_explore.config.reading import parse_yaml, read_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.overlaps import task_overlaps
@@ -165,7 +166,7 @@ def scores_of(workspace: Workspace, name: str) -> Record:
         UserError: Where the workspace has no such study.
     """
     config = workspace.study_config(name)
-    study = _portable(parse_yaml(to_yaml(config, brief=True), name))
+    study = portable(parse_yaml(to_yaml(config, brief=True), name))
     index = ordered_index(workspace, name)
     done = [entry for entry in index if workspace.artifact(entry["id"]).status == "done"]
     return Record(
@@ -207,7 +208,7 @@ def record_of(workspace: Workspace, name: str) -> Record:
     return Record(
         name=name,
         title=config.title,
-        study=_portable(parse_yaml(to_yaml(config, brief=True), name)),
+        study=portable(parse_yaml(to_yaml(config, brief=True), name)),
         results=results_table(workspace, name),
         curves=curves_table(workspace, name),
         budgets=method_budgets(workspace, config),
@@ -271,7 +272,7 @@ def _clusterings(workspace: Workspace, config: StudyConfig, done: list[IndexEntr
                 "sizes": [cluster["rows"] for cluster in clusters.get("clusters", [])],
                 "names": [cluster["name"] for cluster in clusters.get("clusters", [])],
                 "outliers": clusters.get("outliers"),
-                **({"moved": clusters["moved"]} if clusters.get("moved") else {}),
+                **{key: clusters[key] for key in ("moved", "fit") if clusters.get(key)},
                 "quality": {k: v for k, v in (clusters.get("quality") or {}).items() if k != "sizes"},
                 "agreement": clusters.get("agreement"),
                 "tasks": tasks.get("tasks"),
@@ -284,18 +285,6 @@ def _clusterings(workspace: Workspace, config: StudyConfig, done: list[IndexEntr
             }
         )
     return records
-
-
-def _portable(tree: Any) -> Any:
-    """Settings with absolute paths cut to file names."""
-    if isinstance(tree, dict):
-        return {key: _portable(value) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [_portable(value) for value in tree]
-    if isinstance(tree, str) and "\n" not in tree and Path(tree).is_absolute():
-        parts = Path(tree).parts
-        return "/".join(parts[-3:]) if "{seed}" in tree else parts[-1]
-    return tree
 
 
 def _one_manifest(manifests: list[dict[str, Any]]) -> dict[str, Any]:

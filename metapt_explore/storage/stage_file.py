@@ -7,7 +7,7 @@ import json
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from typing import Any, Final, TypedDict, cast
 
 from metapt_explore.storage.files import Stamp, remembered, stamp_of, write_json
 
@@ -108,13 +108,21 @@ def _stage_text(path: str, stamp: Stamp) -> str | None:
     """The text of a ``stage.json``; None if it is not what was written."""
     try:
         text = Path(path).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+        return None
+    return None if parse_stage(text) is None else text
+
+
+def parse_stage(text: str) -> StageRecord | None:
+    """A record out of the text of a ``stage.json``; None if it is not what was written."""
+    try:
         stage = json.loads(text)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     if not isinstance(stage, dict):
         return None
     if CHECKSUM not in stage:
         # The list of files was never written without a checksum.
-        return None if FILES in stage else text
-    expected = stage.pop(CHECKSUM)
-    return text if expected == _checksum(stage) else None
+        return None if FILES in stage else cast(StageRecord, stage)
+    plain = {key: value for key, value in stage.items() if key != CHECKSUM}
+    return cast(StageRecord, stage) if stage[CHECKSUM] == _checksum(plain) else None

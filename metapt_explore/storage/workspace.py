@@ -11,6 +11,7 @@
       studies/<name>/job.json      the process that computes it, see `jobs`
       processes/<host>-<pid>.json  the processes that work here, see `storage.presence`
       speeds/                      how fast this machine runs a model, see `cost.speeds`
+      pulled/<kind>-<hash>/        files that `transfer.pull` has fetched of an artifact that is not whole yet
       damaged/<kind>-<hash>-<n>/   damaged artifacts that were set aside; nothing reads them
 
 Reading a workspace never writes into it.

@@ -11,12 +11,13 @@ from filelock import Timeout
 
 from metapt_explore.errors import UserError
 from metapt_explore.storage import integrity, presence, study_files
-from metapt_explore.storage.artifact import Artifact, Question
+from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.checkpoint import read_checkpoint
 from metapt_explore.storage.files import leftovers, read_json, sweep
 from metapt_explore.storage.host_lock import HostLock, is_locked
 from metapt_explore.storage.integrity import set_aside
-from metapt_explore.storage.stage_file import FILES, STAGE, StageRecord
+from metapt_explore.storage.pushed import QUESTION, answers_its_id
+from metapt_explore.storage.stage_file import FILES, STAGE
 from metapt_explore.storage.workspace import Workspace
 
 RUN_AGAIN = "run the study again: it is computed anew"
@@ -131,7 +132,7 @@ def _look_at_artifact(workspace: Workspace, folder: Path, counts: Counts, named:
         damage = integrity.damage(folder, stage, anew=True)
         if damage is not None:
             yield finding(*damage)
-        elif not _answers_its_id(folder.name, stage):
+        elif stage.keys() >= QUESTION and not answers_its_id(folder.name, stage):  # else written by hand
             yield finding(STAGE, "answers another question than the one that its folder is named by")
         elif FILES in stage:
             counts.artifacts += 1
@@ -142,13 +143,6 @@ def _look_at_artifact(workspace: Workspace, folder: Path, counts: Counts, named:
             if workspace.artifact(str(parent)).status == "missing":
                 what = f"is gone, and {title or folder.name} was made from it"
                 yield Damage(f"artifacts/{parent}", named.get(str(parent), str(role)), what, RUN_AGAIN)
-
-
-def _answers_its_id(identifier: str, stage: StageRecord) -> bool:
-    if not {"kind", "version", "config", "parents", "inputs"} <= set(stage):
-        return True  # written by hand
-    asked = Question(stage["kind"], "", stage["version"], stage["config"], stage["parents"], stage["inputs"])
-    return asked.id == identifier
 
 
 def _look_at_study(workspace: Workspace, folder: Path) -> Iterator[Damage]:
