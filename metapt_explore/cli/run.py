@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ import typer
 from rich.console import Console
 
 from metapt_explore.cli.boundary import PARTS_FAILED
-from metapt_explore.cli.options import StudySource, WorkspaceOption
+from metapt_explore.cli.options import StudySource, WorkspaceOption, takes_options
 from metapt_explore.errors import UserError, did_you_mean, shortened
 from metapt_explore.progress.console import make_console, say
 
@@ -24,6 +25,23 @@ if TYPE_CHECKING:
     from metapt_explore.study.study import Study
 
 
+@dataclass(frozen=True)
+class WhereOptions:
+    """Where a study runs; each field is an option of the command."""
+
+    on: Annotated[
+        str | None,
+        typer.Option(
+            help="Where: here (this process), local (a process a card), local:4 (four processes); by "
+            "default what the machine file says, else here."
+        ),
+    ] = (None,)
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Put it into the workspace's queue and return at once (see `metapt jobs`).")
+    ] = (False,)
+
+
+@takes_options
 def run(
     study: StudySource,
     *,
@@ -42,16 +60,7 @@ def run(
             "agreement or lens."
         ),
     ] = "all",
-    on: Annotated[
-        str | None,
-        typer.Option(
-            help="Where: here (this process), local (a process a card), local:4 (four processes); by "
-            "default what the machine file says, else here."
-        ),
-    ] = None,
-    queue: Annotated[
-        bool, typer.Option("--queue", help="Put it into the workspace's queue and return at once (see `metapt jobs`).")
-    ] = False,
+    where: WhereOptions,
     track: Annotated[
         str | None,
         typer.Option(help="Tell curves to tensorboard, mlflow, wandb or trackio, too (several by commas)."),
@@ -65,11 +74,12 @@ def run(
     seeds, stop = None if init_seeds is None else parse_seeds(init_seeds), parse_until(until)
     if minutes is not None and math.isnan(minutes):
         raise UserError("--minutes is a number of minutes, not nan.")
+    queue = where.queue
     if queue and minutes is not None:
         raise UserError("--minutes is for a run that you wait for; leave it out with --queue.")
-    if queue and on is not None:
+    if queue and where.on is not None:
         raise UserError("--on is for a run that you wait for; the queue runs studies where the machine file says.")
-    where = None if queue else parse_on(on)
+    on = None if queue else parse_on(where.on)
     if track is not None:
         from metapt_explore.study.trackers import VARIABLE, tool_names
 
@@ -78,7 +88,7 @@ def run(
         os.environ[VARIABLE] = ",".join(tool_names(track.split(",")))
     if queue:
         enqueue_in_terminal(study, workspace, init_seeds=seeds, until=stop)
-    elif not run_in_terminal(study, workspace, minutes=minutes, init_seeds=seeds, until=stop, on=where):
+    elif not run_in_terminal(study, workspace, minutes=minutes, init_seeds=seeds, until=stop, on=on):
         raise typer.Exit(PARTS_FAILED)
 
 

@@ -144,8 +144,7 @@ def refuse_another(stage: Stage, expected: str) -> None:
         raise UserError(
             f"{stage.title} is {expected} where the study runs, and {stage.id} on this machine: it depends on the "
             f"device, the number format ({here}), the version of this package and the files of models and texts. Make "
-            "them the same; `model.device` and `model.dtype` in the study, or `device` and `dtype` of the engine in "
-            "the machine file, say which are meant."
+            "them the same; `model.device` and `model.dtype` of the study say which are meant."
         )
 
 
