@@ -35,10 +35,10 @@ class WhereOptions:
             help="Where: here (this process), local (a process a card), local:4 (four processes); by "
             "default what the machine file says, else here."
         ),
-    ] = (None,)
+    ] = None
     queue: Annotated[
         bool, typer.Option("--queue", help="Put it into the workspace's queue and return at once (see `metapt jobs`).")
-    ] = (False,)
+    ] = False
 
 
 @takes_options
