@@ -130,6 +130,11 @@ def read_vectors(settings: FileEmbeddings) -> OwnVectors:
         table = pyarrow.parquet.ParquetFile(path).read()
     except UserError:
         raise
+    except MemoryError:
+        raise UserError(
+            f"{settings.file}: memory ran out while it was read; nothing is wrong with it. Close other programs, or "
+            "store fewer vectors."
+        ) from None
     except Exception as error:  # libraries raise all kinds of errors for a damaged file
         what = "an .npy file of numbers" if path.suffix.lower() == ".npy" else "a Parquet file"
         raise UserError(f"{settings.file} cannot be read as {what} ({type(error).__name__}).") from None

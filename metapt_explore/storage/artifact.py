@@ -174,6 +174,8 @@ class Artifact:
             yield path
         except FileNotFoundError:
             raise integrity.damaged(path, "is missing", self.stage.get("title")) from None
+        except MemoryError:  # says nothing of the file
+            raise
         except Exception as error:
             what = f"is damaged: {integrity.reason(error)}"
             raise integrity.damaged(path, what, self.stage.get("title")) from error
