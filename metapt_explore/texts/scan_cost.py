@@ -69,7 +69,7 @@ def count_rows(path: Path, kind: str) -> tuple[int, bool]:
             return int(file.metadata.num_rows), True
     lines = seen = 0
     with path.open("rb") as stream:
-        while seen < COUNTED_BYTES and (data := stream.read(4 * 2**20)):
+        while data := stream.read(min(4 * 2**20, COUNTED_BYTES - seen)):
             lines += data.count(b"\n")
             seen += len(data)
     size = path.stat().st_size
