@@ -8,15 +8,18 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 from plain_texts_stage import plain_texts
 from tiny import study_tree
 
-from metapt_explore.config import StudyConfig
+from metapt_explore.config import SourceConfig, StudyConfig
 from metapt_explore.stages.split import Split
 from metapt_explore.stages.texts import held_out_rows
 from metapt_explore.study.study import Study
-from metapt_explore.texts import report, row_source
+from metapt_explore.texts import report, row_source, sources
+from metapt_explore.texts.open_rows import open_rows
 from metapt_explore.texts.row_hashes import count_different, repeats, row_hashes
+from metapt_explore.texts.sources import load_source
 
 WORDS = ["the", "a", "film", "was", "good", "bad", "long", "w1", "w2", "w3", "w4", "w5"]
 ODD = [
@@ -102,3 +105,25 @@ def test_repeats_are_those_of_a_dictionary() -> None:
     assert repeats(row_hashes(keys)).tolist() == expected
     assert count_different(row_hashes(keys)) == len(seen)
     assert repeats(row_hashes([])).tolist() == []
+
+
+def test_a_hub_data_set_in_parts_is_the_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_source, "BATCH_ROWS", 3)
+    columns = {
+        "text": [f"text {n}" for n in range(10)],
+        "label": [0, 1, -1, 1, 0, -1, 1, 1, 0, 0],
+        "n": [None, *range(9)],
+    }
+    labels = ClassLabel(names=["bad", "good"])
+    rows = Dataset.from_dict(
+        columns, features=Features({"text": Value("string"), "label": labels, "n": Value("int64")})
+    )
+    monkeypatch.setattr(sources, "_read_hub", lambda source: rows)
+    monkeypatch.setattr(row_source, "read_hub", lambda source: rows)
+    for named in ({"label": "label"}, {"label": "label", "group": "n"}, {"label": "label", "group": "label"}):
+        source = SourceConfig.model_validate({"hub": "a/b", "columns": {"text": "text", **named}})
+        parts = [batch.cells for batch in open_rows(source).batches()]
+        whole = load_source(source)
+        for name in whole.column_names:
+            assert [cell for part in parts for cell in part[name]] == list(whole[name])
+        assert whole["label"][2] is None
