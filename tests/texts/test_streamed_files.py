@@ -18,6 +18,7 @@ from metapt_explore.config import SourceConfig
 from metapt_explore.errors import UserError
 from metapt_explore.escaping import csv_text
 from metapt_explore.storage.artifact import Artifact
+from metapt_explore.storage.stage_file import write_stage
 from metapt_explore.texts import file_content, row_source, streamed_file, streamed_lines
 from metapt_explore.texts.open_rows import open_rows, with_rows
 from metapt_explore.texts.row_source import DatasetRows, RowSource
@@ -220,6 +221,7 @@ def test_memory_that_runs_out_is_no_broken_file(
 
 def test_memory_that_runs_out_damages_no_artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pd.DataFrame({"text": ["a"]}).to_parquet(tmp_path / "texts.parquet", index=False)
+    write_stage(tmp_path, {"status": "running"})
 
     def fail(*args: object, **kwargs: object) -> None:
         raise pa.ArrowMemoryError("malloc of size 64 failed")
