@@ -239,6 +239,7 @@ def test_temporary_files_of_another_host_are_left_until_it_is_known_to_be_gone(
 ) -> None:
     with monkeypatch.context() as there:
         there.setattr(hosts, "_boot", lambda: "another")
+        there.setattr(hosts, "_machine", lambda: "another")
         hosts.this_host.cache_clear()
         name = temporary_name(folder / "index.json").name
         process = identity()
