@@ -16,6 +16,7 @@ from scale_measure import Measure, Run
 
 from metapt_explore.config import load_study
 from metapt_explore.storage.artifact import ArtifactWriter, Question
+from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.job_file import write_job
 
@@ -35,8 +36,8 @@ def make_studies(folder: Path, number: int) -> Workspace:
         config = tour.model_copy(update={"name": f"study-{place:04d}"})
         workspace.save_study(config)
         for (method, task), artifact in artifacts.items():
-            entry: Any = {"kind": "fewshot", "id": artifact.id, "title": "a score", "method": method, "task": task}
-            workspace.add_to_index(config.name, {**entry, "init_seed": 0})
+            entry: IndexEntry = {"kind": "fewshot", "id": artifact.id, "title": "a score"}
+            workspace.add_to_index(config.name, {**entry, "method": method, "task": task, "init_seed": 0})
         status = "done" if place else "running"
         write_job(workspace, config.name, {"status": status, "fraction": 1.0, "began": 0.0, "updated": 0.0})
     return workspace
