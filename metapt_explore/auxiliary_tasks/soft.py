@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from metapt_explore.clusters.centroids import unit_means
 from metapt_explore.clusters.reduce import normalise
+from metapt_explore.clusters.reduce_many import unit_rows
+from metapt_explore.config import limits
+from metapt_explore.storage.shards import Vectors, parts
 
 
-def soft_members(embeddings: np.ndarray, labels: np.ndarray, softness: float) -> np.ndarray:
+def soft_members(embeddings: Vectors, labels: np.ndarray, softness: float) -> np.ndarray:
     """Says which clusters each row belongs to, besides its own.
 
     A cluster's centre is the mean of its rows, taken among the L2-normalised embeddings. A row belongs to its own
@@ -30,10 +34,15 @@ def soft_members(embeddings: np.ndarray, labels: np.ndarray, softness: float) ->
     """
     labels = np.asarray(labels)
     inside = np.flatnonzero(labels >= 0)
-    unit = normalise(embeddings)
-    centres = normalise(np.stack([unit[labels == cluster].mean(axis=0) for cluster in range(labels.max() + 1)]))
-    similarity = unit @ centres.T
-    members: np.ndarray = similarity >= similarity.max(axis=1, keepdims=True) - softness
+    centres = unit_means(embeddings, labels)
+    if len(embeddings) <= limits.MANY_TEXTS:
+        similarity = normalise(np.asarray(embeddings)) @ centres.T
+        members: np.ndarray = similarity >= similarity.max(axis=1, keepdims=True) - softness
+    else:
+        members = np.zeros((len(embeddings), len(centres)), dtype=bool)
+        for chosen, part in parts(embeddings):
+            similarity = unit_rows(part) @ centres.T.astype(np.float32)
+            members[chosen] = similarity >= similarity.max(axis=1, keepdims=True) - softness
     members[labels < 0] = False
     members[inside, labels[inside]] = True
     return members

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metapt_explore.clusters.centroids import cosine_to_own, to_nearest_mean
 from metapt_explore.clusters.grouping import Grouping, Inputs, renumber_by_size
-from metapt_explore.clusters.reduce import normalise, reduce_embeddings
-from metapt_explore.config import ClusteringConfig, CountedClustering, OnePool, RandomGroups
+from metapt_explore.config import ClusteringConfig, OnePool, RandomGroups
 from metapt_explore.config.clustering import (
     AgglomerativeClustering,
     KMeansClustering,
@@ -19,6 +19,7 @@ from metapt_explore.config.clustering import (
     MiniBatchKMeansClustering,
 )
 from metapt_explore.seeds import derived_seed, stream
+from metapt_explore.storage.shards import StoredVectors, Vectors
 
 if TYPE_CHECKING:
     from sklearn.cluster import AgglomerativeClustering as Tree
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def cluster(
-    embeddings: np.ndarray,
+    embeddings: Vectors,
     config: ClusteringConfig,
     seed: int,
     *,
@@ -60,27 +61,36 @@ def cluster(
         >>> cluster(vectors, config, seed=0).labels.tolist()
         [0, 1, 0]
     """
-    embeddings = np.asarray(embeddings)
-    for name, entries in (("groups", groups), ("like", like), ("texts", texts)):
-        if entries is not None and len(entries) != len(embeddings):
-            raise ValueError(f"{name} has {len(entries)} entries for {len(embeddings)} rows")
+    if not isinstance(embeddings, StoredVectors):
+        embeddings = np.asarray(embeddings)
     seed = seed if config.own_seed is None else config.own_seed
-    group: Callable[[Inputs[Any]], Grouping] = config.load("metapt_explore.clusters")
-    return group(Inputs(embeddings, config, seed, groups, like, like_names, texts))
+    return group_rows(Inputs(embeddings, config, seed, groups, like, like_names, texts))
+
+
+def group_rows(inputs: Inputs[Any]) -> Grouping:
+    """Groups texts; see `cluster`, which makes the inputs."""
+    rows = len(inputs.embeddings)
+    for name, entries in (("groups", inputs.groups), ("like", inputs.like), ("texts", inputs.texts)):
+        if entries is not None and len(entries) != rows:
+            raise ValueError(f"{name} has {len(entries)} entries for {rows} rows")
+    group: Callable[[Inputs[Any]], Grouping] = inputs.config.load("metapt_explore.clusters")
+    return group(inputs)
 
 
 def kmeans(inputs: Inputs[KMeansClustering]) -> Grouping:
-    """Lloyd's k-means with k-means++ starts (Arthur and Vassilvitskii, 2007).
+    """Lloyd's k-means with k-means++ starts (Arthur and Vassilvitskii, 2007); in mini-batches beyond 200,000 texts.
 
     Membership is the cosine similarity between a row and the mean of its cluster, both taken among
     the L2-normalised embeddings; negative values become 0.
     """
+    if inputs.config.in_mini_batches(len(inputs.embeddings)):
+        return minibatch_kmeans(inputs)
     from sklearn.cluster import KMeans
 
     return _means(inputs, KMeans(n_clusters=inputs.config.n_clusters, n_init=4, random_state=_state(inputs)))
 
 
-def minibatch_kmeans(inputs: Inputs[MiniBatchKMeansClustering]) -> Grouping:
+def minibatch_kmeans(inputs: Inputs[MiniBatchKMeansClustering] | Inputs[KMeansClustering]) -> Grouping:
     """K-means on small random batches of rows, for corpora that Lloyd's is too slow for (Sculley, 2010).
 
     Batches of 1024 rows, the best of four starts. With fewer rows it is k-means with another update rule. Membership
@@ -92,37 +102,34 @@ def minibatch_kmeans(inputs: Inputs[MiniBatchKMeansClustering]) -> Grouping:
     return _means(inputs, MiniBatchKMeans(n_clusters=inputs.config.n_clusters, **settings))
 
 
-def _state(inputs: Inputs[CountedClustering]) -> int:
+def _state(inputs: Inputs[Any]) -> int:
     return derived_seed(inputs.seed, "clustering", inputs.config.algorithm) % 2**32
 
 
-def _means(inputs: Inputs[CountedClustering], algorithm: KMeans | MiniBatchKMeans | Tree) -> Grouping:
-    """Clusters of an algorithm that is told how many there are."""
+def _means(inputs: Inputs[Any], algorithm: KMeans | MiniBatchKMeans | Tree) -> Grouping:
+    """Clusters of an algorithm that is told how many there are; rows outside of the sample go to the nearest mean."""
     rows, n_clusters = len(inputs.embeddings), inputs.config.n_clusters
     if rows < n_clusters:
         raise inputs.refusal(f"{rows} texts cannot make {n_clusters} clusters. Lower n_clusters or use more texts.")
     from sklearn.exceptions import ConvergenceWarning
 
-    reduced = reduce_embeddings(inputs.embeddings, inputs.config.dimensions)
     with warnings.catch_warnings():  # too few different rows: reported below
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = algorithm.fit(reduced)
-    labels = renumber_by_size(fitted.labels_)
+        fitted = algorithm.fit(inputs.fitted)
+    labels = renumber_by_size(fitted.labels_ if inputs.sample is None else to_nearest_mean(inputs, fitted.labels_))
     if (different := labels.max() + 1) < n_clusters:
         raise inputs.refusal(
             f"too few different embeddings ({different}) for {n_clusters} clusters. "
             "Lower n_clusters or use more varied texts."
         )
-    unit = normalise(inputs.embeddings)
-    means = [unit[labels == cluster_id].mean(axis=0) for cluster_id in range(n_clusters)]
-    membership = (unit * normalise(np.stack(means))[labels]).sum(axis=1)
-    return Grouping(labels, membership.clip(0.0, 1.0))
+    return Grouping(labels, cosine_to_own(inputs.embeddings, labels))
 
 
 def agglomerative(inputs: Inputs[AgglomerativeClustering]) -> Grouping:
     """Hierarchical clustering from single rows upwards (Ward, 1963; Murtagh and Legendre, 2014).
 
-    Membership as in `kmeans`. It looks at all pairs of rows: 20,000 rows take about 3 GB.
+    Membership as in `kmeans`. It looks at all pairs of rows: 20,000 rows take about 3 GB. Beyond 30,000 rows a sample
+    of 20,000 makes the clusters, and the other rows go to the cluster with the nearest mean.
     """
     from sklearn.cluster import AgglomerativeClustering as Tree
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from metapt_explore.clusters.density_many import assign, vectors_of_new
 from metapt_explore.clusters.grouping import Grouping, Inputs, ids_by_size, renumber_by_size
 from metapt_explore.clusters.outliers import OUTLIERS, Move, move_by_words, move_to_centroids, move_to_most_probable
-from metapt_explore.clusters.reduce import reduce_embeddings
 from metapt_explore.config import HdbscanClustering
 
 if TYPE_CHECKING:
@@ -20,11 +20,13 @@ def hdbscan(inputs: Inputs[HdbscanClustering]) -> Grouping:
 
     Membership is a probability: 1 at the core of a cluster, 0 for outliers. Where outliers are moved into clusters
     afterwards (`HdbscanClustering.outliers`), ids stay those of the clusters without them, and the membership of a
-    moved row is the similarity or probability that it was moved by.
+    moved row is the similarity or probability that it was moved by. Beyond 100,000 rows a sample is fitted, and the
+    others are assigned to its clusters (`density_many.assign`).
     """
     fitted = _fit(inputs, probable=inputs.config.outliers == "probability")
-    labels = renumber_by_size(fitted.labels_)
-    membership = np.where(labels >= 0, fitted.probabilities_, 0.0)
+    of_fit, probability = _all_rows(inputs, fitted)
+    labels = renumber_by_size(of_fit)
+    membership = np.where(labels >= 0, probability, 0.0)
     if inputs.config.outliers == "drop":
         return Grouping(labels, membership)
     outside = labels < 0
@@ -32,7 +34,7 @@ def hdbscan(inputs: Inputs[HdbscanClustering]) -> Grouping:
         number = int(labels.max()) + 1
         names = {number: OUTLIERS} if outside.any() else None
         return Grouping(np.where(outside, number, labels), np.where(outside, 1.0, membership), names, outside)
-    moved = _moved(inputs, labels, fitted)
+    moved = _moved(inputs, labels, fitted, of_fit=of_fit)
     return Grouping(
         np.where(moved.to >= 0, moved.to, labels), np.where(moved.to >= 0, moved.by, membership), moved=moved.to >= 0
     )
@@ -40,18 +42,18 @@ def hdbscan(inputs: Inputs[HdbscanClustering]) -> Grouping:
 
 def _fit(inputs: Inputs[HdbscanClustering], *, probable: bool) -> HDBSCAN:
     config, rows = inputs.config, len(inputs.embeddings)
+    rows = rows if inputs.sample is None else len(inputs.sample)
     fitted = None
     if rows >= config.min_cluster_size:
         from hdbscan import HDBSCAN
 
-        reduced = reduce_embeddings(inputs.embeddings, config.dimensions)
         # One worker: for this many rows the distances take less time than starting processes.
         fitted = HDBSCAN(
             min_cluster_size=config.min_cluster_size,
             min_samples=config.min_samples,
             core_dist_n_jobs=1,
-            prediction_data=probable,
-        ).fit(reduced)
+            prediction_data=probable or inputs.sample is not None,
+        ).fit(inputs.fitted)
     if fitted is None or not (fitted.labels_ >= 0).any():
         raise inputs.refusal(
             f"hdbscan found no cluster among {rows} texts. Lower min_cluster_size "
@@ -60,10 +62,21 @@ def _fit(inputs: Inputs[HdbscanClustering], *, probable: bool) -> HDBSCAN:
     return fitted
 
 
-def _moved(inputs: Inputs[HdbscanClustering], labels: np.ndarray, fitted: HDBSCAN) -> Move:
+def _all_rows(inputs: Inputs[HdbscanClustering], fitted: HDBSCAN) -> tuple[np.ndarray, np.ndarray]:
+    """Cluster, as the fit numbers them, and membership of every row."""
+    if inputs.sample is None:
+        return fitted.labels_, fitted.probabilities_
+    others = np.setdiff1d(np.arange(len(inputs.embeddings)), inputs.sample, assume_unique=True)
+    labels, probability = np.empty(len(inputs.embeddings), dtype=np.int64), np.empty(len(inputs.embeddings))
+    labels[inputs.sample], probability[inputs.sample] = fitted.labels_, fitted.probabilities_
+    labels[others], probability[others] = assign(fitted, inputs.reduced[others])
+    return labels, probability
+
+
+def _moved(inputs: Inputs[HdbscanClustering], labels: np.ndarray, fitted: HDBSCAN, *, of_fit: np.ndarray) -> Move:
     config = inputs.config
     if config.outliers == "probability":
-        return move_to_most_probable(_vectors(fitted), labels, config.outlier_threshold)
+        return move_to_most_probable(_vectors(inputs, fitted, of_fit), labels, config.outlier_threshold)
     if config.outliers == "nearest_centroid":
         return move_to_centroids(inputs.embeddings, labels, config.outlier_threshold)
     if inputs.texts is None:
@@ -90,8 +103,9 @@ def membership_vectors(inputs: Inputs[HdbscanClustering], labels: np.ndarray) ->
         UserError: Where clustering again finds other clusters.
     """
     fitted = _fit(inputs, probable=True)
-    again = renumber_by_size(fitted.labels_)
-    probabilities = _vectors(fitted)
+    of_fit, _ = _all_rows(inputs, fitted)
+    again = renumber_by_size(of_fit)
+    probabilities = _vectors(inputs, fitted, of_fit)
     number = probabilities.shape[1]
     if inputs.config.outliers == "own_task" and (again < 0).any():
         left = (1.0 - probabilities.sum(axis=1, keepdims=True)).clip(0.0, 1.0)
@@ -100,17 +114,25 @@ def membership_vectors(inputs: Inputs[HdbscanClustering], labels: np.ndarray) ->
     return probabilities
 
 
-def _vectors(fitted: HDBSCAN) -> np.ndarray:
-    """Membership vectors with clusters ordered by size, ``[rows, clusters]``."""
+def _vectors(inputs: Inputs[HdbscanClustering], fitted: HDBSCAN, of_fit: np.ndarray) -> np.ndarray:
+    """Membership vectors with clusters ordered by size, ``[rows, clusters]``; ids of all rows are those of the fit."""
     from hdbscan import all_points_membership_vectors
 
-    order = ids_by_size(fitted.labels_)
+    order = ids_by_size(of_fit)
     with np.errstate(all="ignore"):
         vectors = np.asarray(all_points_membership_vectors(fitted)).reshape(len(fitted.labels_), -1)[:, order]
     # Equal rows have no distance to divide by: their own cluster is certain, or none of them is known.
     unknown = ~np.isfinite(vectors).all(axis=1)
     certain = np.zeros_like(vectors)
-    labels = renumber_by_size(fitted.labels_)
+    labels = renumber_by_size(of_fit)
+    labels = labels if inputs.sample is None else labels[inputs.sample]
     inside = np.flatnonzero(labels >= 0)
     certain[inside, labels[inside]] = fitted.probabilities_[inside]
-    return np.where(unknown[:, None], certain, vectors).clip(0.0, 1.0)
+    of_sample: np.ndarray = np.where(unknown[:, None], certain, vectors).clip(0.0, 1.0)
+    if inputs.sample is None:
+        return of_sample
+    others = np.setdiff1d(np.arange(len(of_fit)), inputs.sample, assume_unique=True)
+    whole = np.empty((len(of_fit), len(order)), dtype=np.float32)
+    whole[inputs.sample] = of_sample
+    whole[others] = vectors_of_new(fitted, inputs.reduced[others])[:, order].clip(0.0, 1.0)
+    return whole

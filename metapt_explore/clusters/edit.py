@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metapt_explore.clusters.centroids import cosine_to_own
 from metapt_explore.clusters.grouping import Grouping, Inputs
 from metapt_explore.clusters.reduce import normalise, reduce_embeddings
 from metapt_explore.config import ClusterEdit, EditedClustering
 from metapt_explore.errors import UserError
 from metapt_explore.seeds import derived_seed
+from metapt_explore.storage.shards import Vectors
 
 #: Cuts the given rows into so many parts: (rows, parts, position of the edit) -> ``[len(rows)]`` part of each.
 Cut = Callable[[np.ndarray, int, int], np.ndarray]
@@ -141,7 +143,7 @@ def _split(labels: np.ndarray, edit: ClusterEdit, position: int, *, cut: Cut) ->
     return labels
 
 
-def kmeans_cut(embeddings: np.ndarray, dimensions: int, seed: int) -> Cut:
+def kmeans_cut(embeddings: Vectors, dimensions: int, seed: int) -> Cut:
     """Splits by k-means on the principal components of the rows' own embeddings.
 
     Args:
@@ -175,8 +177,4 @@ def edited(inputs: Inputs[EditedClustering]) -> Grouping:
         made = apply_edits(inputs.like, inputs.config.edits, cut, names=inputs.like_names).without_gaps()
     except UserError as error:
         raise inputs.refusal(str(error)) from None
-    labels = made.labels
-    unit = normalise(inputs.embeddings)
-    means = normalise(np.stack([unit[labels == cluster].mean(axis=0) for cluster in range(labels.max() + 1)]))
-    membership = np.where(labels >= 0, (unit * means[labels]).sum(axis=1), 0.0)
-    return Grouping(labels, membership.clip(0.0, 1.0), made.names or None)
+    return Grouping(made.labels, cosine_to_own(inputs.embeddings, made.labels), made.names or None)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, TypeVar
 
 import numpy as np
 
+from metapt_explore.clusters.reduce import reduce_embeddings
 from metapt_explore.config import ClusteringConfig
 from metapt_explore.errors import UserError
+from metapt_explore.seeds import stream
+from metapt_explore.storage.shards import Vectors
 
 Settings = TypeVar("Settings", bound=ClusteringConfig, covariant=True)
 
@@ -18,13 +22,33 @@ Settings = TypeVar("Settings", bound=ClusteringConfig, covariant=True)
 class Inputs(Generic[Settings]):
     """What a grouping algorithm may read; see `cluster`. `seed` is the clustering's own, else the study's."""
 
-    embeddings: np.ndarray
+    embeddings: Vectors
     config: Settings
     seed: int
     groups: list[str | None] | None = None
     like: np.ndarray | None = None
     like_names: Mapping[int, str] | None = None
     texts: list[str] | None = None
+
+    @cached_property
+    def reduced(self) -> np.ndarray:
+        """The vectors that are clustered, ``[rows, dimensions]``; see `reduce_embeddings`."""
+        return reduce_embeddings(self.embeddings, self.config.dimensions)
+
+    @cached_property
+    def sample(self) -> np.ndarray | None:
+        """Rows that are fitted, ascending; None where that is all of them (`ClusteringConfig.fitted_rows`)."""
+        rows = len(self.embeddings)
+        fitted = self.config.fitted_rows(rows)
+        if fitted >= rows:
+            return None
+        drawn = stream(self.seed, "clustering", "fit_rows").choice(rows, fitted, replace=False)
+        return np.sort(drawn)
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """The vectors that are fitted, ``[rows or sample, dimensions]``."""
+        return self.reduced if self.sample is None else self.reduced[self.sample]
 
     def refusal(self, reason: str) -> UserError:
         return UserError(f"Clustering '{self.config.name}': {reason}")
@@ -86,7 +110,10 @@ def renumber_by_size(labels: np.ndarray) -> np.ndarray:
         >>> renumber_by_size(np.array([7, 3, -1, 3])).tolist()
         [1, 0, -1, 0]
     """
-    renumbered = np.full(len(labels), -1, dtype=np.int64)
-    for new, old in enumerate(ids_by_size(labels)):
-        renumbered[labels == old] = new
+    order = ids_by_size(labels)
+    if not len(order):
+        return np.full(len(labels), -1, dtype=np.int64)
+    new_id = np.full(int(order.max()) + 1, -1, dtype=np.int64)
+    new_id[order] = np.arange(len(order))
+    renumbered: np.ndarray = np.where(labels >= 0, new_id[np.maximum(labels, 0)], -1)
     return renumbered

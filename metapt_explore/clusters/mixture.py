@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metapt_explore.clusters.grouping import Grouping, Inputs, ids_by_size, renumber_by_size
-from metapt_explore.clusters.reduce import reduce_embeddings
+from metapt_explore.config import limits
 from metapt_explore.config.clustering import GaussianMixtureClustering
 from metapt_explore.seeds import derived_seed
+from metapt_explore.storage.shards import SHARD
 
 if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
@@ -21,11 +22,21 @@ def gaussian_mixture(inputs: Inputs[GaussianMixtureClustering]) -> Grouping:
 
     The best of four k-means starts. A row's cluster is the component that it most probably comes from, its membership
     that probability: near 1 for most rows where there are many dimensions. A component that is the most probable one
-    of no row makes no cluster.
+    of no row makes no cluster. Beyond 200,000 rows a sample is fitted; the probabilities are those of all rows.
     """
-    fitted, reduced = _fit(inputs)
-    probabilities = fitted.predict_proba(reduced)
-    return Grouping(renumber_by_size(probabilities.argmax(axis=1)), probabilities.max(axis=1))
+    fitted = _fit(inputs)
+    rows = len(inputs.reduced)
+    component, membership = np.empty(rows, dtype=np.int64), np.empty(rows)
+    for chosen in _at_once(rows):
+        probabilities = fitted.predict_proba(inputs.reduced[chosen])
+        component[chosen], membership[chosen] = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    return Grouping(renumber_by_size(component), membership)
+
+
+def _at_once(rows: int) -> list[slice]:
+    """All rows together, unless they are many: probabilities of a million rows would fill the memory."""
+    size = rows if rows <= limits.MANY_TEXTS else SHARD
+    return [slice(first, min(first + size, rows)) for first in range(0, rows, size)]
 
 
 def responsibilities(inputs: Inputs[GaussianMixtureClustering], labels: np.ndarray) -> np.ndarray:
@@ -38,22 +49,21 @@ def responsibilities(inputs: Inputs[GaussianMixtureClustering], labels: np.ndarr
     Raises:
         UserError: Where fitting again finds other clusters.
     """
-    fitted, reduced = _fit(inputs)
-    probabilities: np.ndarray = fitted.predict_proba(reduced)
+    probabilities: np.ndarray = _fit(inputs).predict_proba(inputs.reduced)
     inputs.check_same(renumber_by_size(probabilities.argmax(axis=1)), labels)
     return probabilities[:, ids_by_size(probabilities.argmax(axis=1))]
 
 
-def _fit(inputs: Inputs[GaussianMixtureClustering]) -> tuple[GaussianMixture, np.ndarray]:
+def _fit(inputs: Inputs[GaussianMixtureClustering]) -> GaussianMixture:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
-    rows, config = len(inputs.embeddings), inputs.config
+    rows, config = len(inputs.embeddings if inputs.sample is None else inputs.sample), inputs.config
     if rows < config.n_clusters:
         raise inputs.refusal(
             f"{rows} texts cannot make {config.n_clusters} clusters. Lower n_clusters or use more texts."
         )
-    reduced = reduce_embeddings(inputs.embeddings, config.dimensions)
+    fitted = inputs.fitted
     mixture = GaussianMixture(
         config.n_clusters,
         covariance_type=config.covariance,
@@ -63,9 +73,9 @@ def _fit(inputs: Inputs[GaussianMixtureClustering]) -> tuple[GaussianMixture, np
     try:
         with warnings.catch_warnings():  # after 100 steps the clusters hardly move
             warnings.simplefilter("ignore", ConvergenceWarning)
-            return mixture.fit(reduced), reduced
+            return mixture.fit(fitted)
     except ValueError as error:  # a component shrank to fewer rows than it has dimensions
         raise inputs.refusal(
             f"no mixture of {config.n_clusters} Gaussians with `covariance: {config.covariance}` fits {rows} texts in "
-            f"{reduced.shape[1]} dimensions. Lower n_clusters or dimensions, or use covariance: diag."
+            f"{fitted.shape[1]} dimensions. Lower n_clusters or dimensions, or use covariance: diag."
         ) from error

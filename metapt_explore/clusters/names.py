@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from metapt_explore.config import limits
 from metapt_explore.texts.language import guess_language, stop_words
 from metapt_explore.texts.words import Lexicon
 
@@ -20,6 +21,8 @@ CONTRACTIONS = frozenset(
 ENGLISH = 0.15
 #: Texts from which words that are everywhere can be told from others.
 MIN_TEXTS = 50
+#: Texts that are read of very many, and the fewest of each cluster.
+WORD_TEXTS, LEAST_OF_CLUSTER = 100_000, 200
 #: A word is everywhere that this share of texts holds, and of every cluster's at least half as many.
 COMMON, EVEN = 0.02, 0.5
 
@@ -30,7 +33,8 @@ def keywords(texts: Sequence[str], labels: np.ndarray, top: int = 6) -> dict[int
     A word's weight is its count in the cluster times log(1 + mean words per cluster / its count in
     all clusters) (c-TF-IDF; Grootendorst, 2022). Outliers and the stop words of the texts' language are left out
     (`stop_words_of`); of texts that are not English, also words that are as frequent in every cluster ("und", "非常").
-    Words of scripts without spaces are those that the texts show (`texts.words.Lexicon`).
+    Words of scripts without spaces are those that the texts show (`texts.words.Lexicon`). Of more than 200,000 texts
+    some of each cluster are read, 100,000 in all.
 
     Args:
         texts: One text a row.
@@ -49,6 +53,8 @@ def keywords(texts: Sequence[str], labels: np.ndarray, top: int = 6) -> dict[int
     if len(texts) != len(labels):
         raise ValueError(f"{len(labels)} labels for {len(texts)} texts")
     inside = np.flatnonzero(labels >= 0)
+    if len(inside) > limits.MANY_TEXTS:
+        inside = _some_of_each(labels, inside)
     ids, row_cluster = np.unique(labels[inside], return_inverse=True)
     if not len(ids):
         return {}
@@ -81,6 +87,15 @@ def keywords(texts: Sequence[str], labels: np.ndarray, top: int = 6) -> dict[int
         int(cluster_id): [str(words[word]) for word in best[index] if frequency[index, word] > 0]
         for index, cluster_id in enumerate(ids)
     }
+
+
+def _some_of_each(labels: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """At most so many rows of each cluster, evenly spread: words of a million texts would fill the memory."""
+    order = inside[np.argsort(labels[inside], kind="stable")]
+    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+    most = max(LEAST_OF_CLUSTER, WORD_TEXTS // len(starts))
+    chosen = [rows[:: -(-len(rows) // most)] for rows in np.split(order, starts[1:])]
+    return np.sort(np.concatenate(chosen))
 
 
 def cut_texts(texts: Sequence[str]) -> list[list[str]]:

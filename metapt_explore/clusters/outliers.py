@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from metapt_explore.clusters.reduce import normalise
+from metapt_explore.clusters.centroids import most_similar, unit_means
+from metapt_explore.storage.shards import Vectors
 
 #: What a cluster of outliers is called.
 OUTLIERS = "outliers"
@@ -38,7 +39,7 @@ class Move:
     by: np.ndarray
 
 
-def move_to_centroids(embeddings: np.ndarray, labels: np.ndarray, threshold: float) -> Move:
+def move_to_centroids(embeddings: Vectors, labels: np.ndarray, threshold: float) -> Move:
     """Moves outliers to the cluster whose centroid has the largest cosine similarity with them.
 
     A centroid is the mean of a cluster's L2-normalised embeddings.
@@ -53,9 +54,7 @@ def move_to_centroids(embeddings: np.ndarray, labels: np.ndarray, threshold: flo
         >>> move_to_centroids(vectors, np.array([0, 1, -1, -1]), threshold=0.0).to.tolist()
         [-1, -1, 1, -1]
     """
-    unit = normalise(embeddings)
-    centroids = normalise(np.stack([unit[labels == cluster].mean(axis=0) for cluster in range(labels.max() + 1)]))
-    return _best(unit @ centroids.T, labels, threshold)
+    return _best_of(*most_similar(embeddings, unit_means(embeddings, labels)), labels, threshold)
 
 
 def move_to_most_probable(probabilities: np.ndarray, labels: np.ndarray, threshold: float) -> Move:
@@ -109,7 +108,10 @@ def move_by_words(texts: Sequence[str], labels: np.ndarray, threshold: float) ->
 
 
 def _best(likeness: np.ndarray, labels: np.ndarray, threshold: float) -> Move:
-    best, by = likeness.argmax(axis=1), likeness.max(axis=1)
+    return _best_of(likeness.argmax(axis=1), likeness.max(axis=1), labels, threshold)
+
+
+def _best_of(best: np.ndarray, by: np.ndarray, labels: np.ndarray, threshold: float) -> Move:
     moves = (labels < 0) & (by >= threshold) & (by > 0)
     return Move(np.where(moves, best, -1), np.where(moves, by, 0.0).clip(0.0, 1.0))
 

@@ -12,6 +12,7 @@ import numpy as np
 from metapt_explore.clusters.reduce import project, reduce_embeddings
 from metapt_explore.errors import UserError
 from metapt_explore.seeds import derived_seed
+from metapt_explore.storage.shards import Vectors
 
 #: Principal components that t-SNE and UMAP read.
 DIMENSIONS = 50
@@ -38,7 +39,7 @@ class Projection:
     title: str
     axes: tuple[str, str]
     reading: str
-    place: Callable[[np.ndarray, int], np.ndarray]
+    place: Callable[[Vectors, int], np.ndarray]
     package: str | None = None
 
     @property
@@ -47,12 +48,12 @@ class Projection:
         return self.package is None or find_spec(self.package) is not None
 
 
-def pca(embeddings: np.ndarray, seed: int) -> np.ndarray:
+def pca(embeddings: Vectors, seed: int) -> np.ndarray:
     """The first two principal components; draws nothing."""
     return project(embeddings)
 
 
-def tsne(embeddings: np.ndarray, seed: int) -> np.ndarray:
+def tsne(embeddings: Vectors, seed: int) -> np.ndarray:
     """t-SNE (van der Maaten and Hinton, 2008) by the Barnes-Hut approximation, from the principal components.
 
     Args:
@@ -72,7 +73,7 @@ def tsne(embeddings: np.ndarray, seed: int) -> np.ndarray:
     return np.asarray(model.fit_transform(points), dtype=np.float64)
 
 
-def umap(embeddings: np.ndarray, seed: int) -> np.ndarray:
+def umap(embeddings: Vectors, seed: int) -> np.ndarray:
     """UMAP (McInnes et al., 2018) over exact nearest neighbours.
 
     The neighbours come from scikit-learn: the package's own search is approximate, draws random numbers, and costs more

@@ -47,8 +47,9 @@ def cluster_quality(reduced: np.ndarray, labels: np.ndarray, seed: int) -> dict[
     if _measurable(labels[inside]):
         from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 
-        davies_bouldin = float(davies_bouldin_score(reduced[inside], labels[inside]))
-        calinski_harabasz = float(calinski_harabasz_score(reduced[inside], labels[inside]))
+        measured = reduced if len(inside) == len(reduced) else reduced[inside]
+        davies_bouldin = float(davies_bouldin_score(measured, labels[inside]))
+        calinski_harabasz = float(calinski_harabasz_score(measured, labels[inside]))
         if _measurable(labels[sample]):  # a sample may miss small clusters
             silhouette = float(silhouette_score(reduced[sample], labels[sample], metric="euclidean"))
     return {

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from metapt_explore.clusters.reduce_many import components_of_many, not_finite
+from metapt_explore.config import limits
 from metapt_explore.errors import UserError
+from metapt_explore.storage.shards import Vectors
 
 
 def normalise(vectors: np.ndarray) -> np.ndarray:
@@ -51,7 +54,7 @@ def principal_components(vectors: np.ndarray, dimensions: int) -> np.ndarray:
     return reduced
 
 
-def reduce_embeddings(embeddings: np.ndarray, dimensions: int) -> np.ndarray:
+def reduce_embeddings(embeddings: Vectors, dimensions: int) -> np.ndarray:
     """Returns the vectors that kmeans and hdbscan see: L2-normalised, then principal components.
 
     On vectors of length 1 the Euclidean distance orders pairs as the cosine similarity does, which
@@ -62,7 +65,7 @@ def reduce_embeddings(embeddings: np.ndarray, dimensions: int) -> np.ndarray:
         dimensions: Principal components, `ClusteringConfig.dimensions`.
 
     Returns:
-        ``[rows, min(dimensions, rows, width)]`` in float64.
+        ``[rows, min(dimensions, rows, width)]`` in float64; in float32 for more than 200,000 rows.
 
     Raises:
         UserError: Where an embedding is not a finite number.
@@ -71,16 +74,16 @@ def reduce_embeddings(embeddings: np.ndarray, dimensions: int) -> np.ndarray:
         >>> reduce_embeddings(np.eye(3), 2).shape
         (3, 2)
     """
+    if len(embeddings) > limits.MANY_TEXTS:
+        return components_of_many(embeddings, dimensions, unit=True)
+    embeddings = np.asarray(embeddings)
     broken = int((~np.isfinite(embeddings).all(axis=1)).sum())
     if broken:
-        raise UserError(
-            f"{broken} of {len(embeddings)} embeddings hold values that are not finite numbers. "
-            "Use another encoder, or encode the texts again."
-        )
+        raise UserError(not_finite(broken, len(embeddings)))
     return principal_components(normalise(embeddings), dimensions)
 
 
-def project(vectors: np.ndarray) -> np.ndarray:
+def project(vectors: Vectors) -> np.ndarray:
     """Projects rows on their first two principal components.
 
     A linear map keeps distant texts apart but may draw clusters over each other. It is exact, deterministic and takes
@@ -91,12 +94,15 @@ def project(vectors: np.ndarray) -> np.ndarray:
         vectors: ``[rows, width]``, embeddings or reduced embeddings.
 
     Returns:
-        ``[rows, 2]`` in float64, in the units of the vectors and centred on zero; an axis that the
-        vectors do not have (a width or number of rows below 2) is zero.
+        ``[rows, 2]`` in float64 (float32 for more than 200,000 rows), in the units of the vectors and centred on zero;
+        an axis that the vectors do not have (a width or number of rows below 2) is zero.
 
     Example:
         >>> project(np.array([[0.0, 0.0], [2.0, 0.0]]))[:, 0].tolist()
         [-1.0, 1.0]
     """
-    components = principal_components(vectors, 2)
+    if len(vectors) > limits.MANY_TEXTS:
+        components = components_of_many(vectors, 2, unit=False)
+    else:
+        components = principal_components(np.asarray(vectors), 2)
     return np.pad(components, ((0, 0), (0, 2 - components.shape[1])))

@@ -11,6 +11,8 @@ from metapt_explore.clusters.grouping import Grouping, Inputs, ids_by_size, renu
 from metapt_explore.clusters.names import cut_texts, stop_words_of
 from metapt_explore.config.clustering import LdaClustering
 from metapt_explore.seeds import derived_seed
+from metapt_explore.storage.shards import SHARD
+from metapt_explore.texts.words import Lexicon
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -58,12 +60,27 @@ def bag_of_words(texts: Sequence[str]) -> tuple[csr_matrix | None, list[str]]:
     return counts, [str(word) for word in vectorizer.get_feature_names_out()]
 
 
+def count_words(texts: Sequence[str], words: Sequence[str], lexicon: Lexicon) -> csr_matrix:
+    """Counts known words of texts, ``[texts, words]``.
+
+    Args:
+        texts: One text a row.
+        words: The words that are counted, as `bag_of_words` returns them.
+        lexicon: What cuts scripts without spaces into words.
+    """
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    counter = CountVectorizer(analyzer=list, vocabulary=list(words))
+    return counter.transform([lexicon.cut(text) for text in texts])
+
+
 def lda(inputs: Inputs[LdaClustering]) -> Grouping:
     """Latent Dirichlet allocation (Blei, Ng and Jordan, 2003), by online variational Bayes (Hoffman et al., 2010).
 
     `n_clusters` topics over a bag of words (`bag_of_words`); scikit-learn's priors (1 / topics). A text's cluster is
     its largest topic, its membership that topic's share. A text without any counted word is in no cluster. A topic that
-    is largest in no text makes no cluster, so there may be fewer clusters than topics.
+    is largest in no text makes no cluster, so there may be fewer clusters than topics. Beyond 200,000 texts words and
+    topics are those of a sample; every text gets its shares of them.
     """
     shares, has_words = _shares(inputs)
     labels = renumber_by_size(np.where(has_words, shares.argmax(axis=1), -1))
@@ -97,11 +114,12 @@ def _shares(inputs: Inputs[LdaClustering]) -> tuple[np.ndarray, np.ndarray]:
         raise inputs.refusal(
             f"{rows} texts cannot make {config.n_clusters} topics. Lower n_clusters or use more texts."
         )
-    counts, _ = bag_of_words(inputs.texts)
+    fitted = inputs.texts if inputs.sample is None else [inputs.texts[row] for row in inputs.sample.tolist()]
+    counts, words = bag_of_words(fitted)
     if counts is None:
         raise inputs.refusal(
-            f"no word stands in {MIN_TEXTS} of the {rows} texts (stop words and numbers are left out), so there are no "
-            "topics. Use longer or more texts, or kmeans."
+            f"no word stands in {MIN_TEXTS} of the {len(fitted)} texts (stop words and numbers are left out), so there "
+            "are no topics. Use longer or more texts, or kmeans."
         )
     from sklearn.decomposition import LatentDirichletAllocation
 
@@ -111,5 +129,15 @@ def _shares(inputs: Inputs[LdaClustering]) -> tuple[np.ndarray, np.ndarray]:
         max_iter=PASSES,
         random_state=derived_seed(inputs.seed, "clustering", "lda") % 2**32,
     )
-    shares = model.fit_transform(counts)
-    return shares, np.asarray(counts.sum(axis=1)).ravel() > 0
+    if inputs.sample is None:
+        shares = model.fit_transform(counts)
+        return shares, np.asarray(counts.sum(axis=1)).ravel() > 0
+    model.fit(counts)
+    shares, has_words = np.empty((rows, config.n_clusters), dtype=np.float32), np.empty(rows, dtype=bool)
+    lexicon = Lexicon(fitted)
+    for first in range(0, rows, SHARD):
+        chosen = slice(first, min(first + SHARD, rows))
+        of_part = count_words(inputs.texts[chosen], words, lexicon)
+        shares[chosen] = model.transform(of_part)
+        has_words[chosen] = np.asarray(of_part.sum(axis=1)).ravel() > 0
+    return shares, has_words

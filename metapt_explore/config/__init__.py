@@ -7,14 +7,13 @@ from metapt_explore.config.auxiliary_tasks import AuxiliaryTasksConfig
 from metapt_explore.config.baselines import BaselineConfig
 from metapt_explore.config.cluster_edit import ClusterEdit
 from metapt_explore.config.clustering import (
-    ClusteringConfig,
-    CountedClustering,
     EditedClustering,
     HdbscanClustering,
     OnePool,
     RandomGroups,
     TextsConfig,
 )
+from metapt_explore.config.clustering_base import ClusteringConfig, CountedClustering
 from metapt_explore.config.evaluation import NOT_ON_TEST, TASK_SETS, EvaluationConfig
 from metapt_explore.config.families import Family, Placement
 from metapt_explore.config.init import InitConfig

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from metapt_explore.config.cluster_edit import ClusterEdit
-from metapt_explore.config.kinds import Kind, one_of
-from metapt_explore.config.limits import MOST_ENTRIES, Count, Seed
-from metapt_explore.config.names import Name, Text
+from metapt_explore.config.clustering_base import (
+    ClusteringConfig,
+    CountedClustering,
+    DerivedClustering,
+    FittedClustering,
+    SeededClustering,
+)
+from metapt_explore.config.kinds import one_of
+from metapt_explore.config.limits import MANY_TEXTS, MOST_ENTRIES, Count
 from metapt_explore.config.task import SourceConfig
 
 
@@ -36,110 +42,17 @@ class TextsConfig(SourceConfig):
     )
 
 
-class ClusteringConfig(Kind):
-    """One grouping of the texts. Each algorithm has a class of its own.
-
-    Attributes:
-        control: Whether it is there to be compared with.
-        meaningful: Whether the texts of a cluster have something in common.
-        seeded: Whether it draws random numbers.
-        counted: Whether it is told how many clusters to make.
-        needs_groups: Whether it reads the groups named in the data.
-        probabilities: What says how probable each cluster is for a text, as ``file:function`` below
-            `metapt_explore.clusters`; empty where nothing does.
-
-    Example:
-        >>> ClusteringConfig(name="topics", algorithm="kmeans", n_clusters=4)
-        KMeansClustering(name='topics', algorithm='kmeans', dimensions=50, n_clusters=4, seed=None)
-    """
-
-    told_by = ("algorithm",)
-    kinds: ClassVar[dict[str, type[ClusteringConfig]]]
-    hints: ClassVar = {"seed": "it draws no random numbers"}
-    control: ClassVar[bool] = False
-    meaningful: ClassVar[bool] = True
-    seeded: ClassVar[bool] = False
-    counted: ClassVar[bool] = False
-    needs_groups: ClassVar[bool] = False
-    probabilities: ClassVar[str] = ""
-
-    if TYPE_CHECKING:
-
-        def __init__(self, **settings: Any) -> None: ...
-
-    name: Name = Field(description="what methods and pages call it")
-    algorithm: str = Field(description="how texts are grouped")
-    dimensions: int = Field(
-        50, ge=2, le=100_000, description="principal components before clustering, and before its quality is measured"
-    )
-
-    @classmethod
-    def facts(cls, algorithm: str) -> type[ClusteringConfig]:
-        """The class of an algorithm; the shared class for one that this version does not know."""
-        return cls.kinds.get(algorithm, ClusteringConfig)
-
-    @classmethod
-    def offered(cls, *, grouped: bool) -> bool:
-        """Whether a new study can use this grouping, with or without groups named in the data."""
-        return grouped if cls.needs_groups else not cls.control and "like" not in cls.model_fields
-
-    @property
-    def source(self) -> str | None:
-        """The clustering that it is made from, if any."""
-        return None
-
-    @property
-    def own_seed(self) -> int | None:
-        """The seed of this clustering alone."""
-        return None
-
-
-class SeededClustering(ClusteringConfig):
-    """A clustering that draws random numbers."""
-
-    seeded = True
-    seed: Seed | None = Field(
-        None,
-        description="another seed for this clustering alone; the study's when absent; a list makes a "
-        "clustering of each",
-    )
-
-    @property
-    def own_seed(self) -> int | None:
-        """The seed of this clustering alone."""
-        return self.seed
-
-
-class CountedClustering(ClusteringConfig):
-    """A clustering that is told how many clusters to make."""
-
-    counted = True
-    n_clusters: int = Field(
-        6, ge=2, le=10_000, description="how many clusters; a list makes a clustering of each (`sweep.py`)"
-    )
-
-
-class DerivedClustering(SeededClustering):
-    """A clustering that is made from another."""
-
-    like: Text = Field(description="the clustering that it is made from")
-
-    @property
-    def source(self) -> str | None:
-        """The clustering that it is made from."""
-        return self.like
-
-
-class KMeansClustering(SeededClustering, CountedClustering):
+class KMeansClustering(SeededClustering, CountedClustering, FittedClustering):
     """k-means on sentence embeddings."""
 
     title = "k-means"
     implementation = "algorithms:kmeans"
     probabilities = "memberships:by_distance"
+    fits_up_to = MANY_TEXTS
     algorithm: Literal["kmeans"]
 
 
-class MiniBatchKMeansClustering(SeededClustering, CountedClustering):
+class MiniBatchKMeansClustering(SeededClustering, CountedClustering, FittedClustering):
     """k-means on small random batches, for very many texts."""
 
     title = "mini-batch k-means (many texts)"
@@ -152,12 +65,14 @@ class MiniBatchKMeansClustering(SeededClustering, CountedClustering):
 Outliers = Literal["drop", "own_task", "nearest_centroid", "probability", "c_tf_idf"]
 
 
-class HdbscanClustering(ClusteringConfig):
+class HdbscanClustering(FittedClustering):
     """Dense regions of the embeddings; what lies between them is left out, or given to a cluster afterwards."""
 
     title = "HDBSCAN (finds how many by itself, and outliers)"
     implementation = "density:hdbscan"
     probabilities = "density:membership_vectors"
+    fits_up_to, sample_rows = 100_000, 50_000
+    unused = ("fit_rows", "outliers", "outlier_threshold")
     algorithm: Literal["hdbscan"]
     min_cluster_size: int = Field(15, ge=2, le=1_000_000, description="texts that make a cluster")
     min_samples: Count | None = Field(None, description="texts around a dense one; min_cluster_size when absent")
@@ -184,22 +99,14 @@ class HdbscanClustering(ClusteringConfig):
             )
         return self
 
-    @model_serializer(mode="wrap")
-    def _without_what_is_unused(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Clusterings made before outliers could be moved keep their ids.
-        data: dict[str, Any] = serialise(self)
-        for key in ("outliers", "outlier_threshold"):
-            if data.get(key) == type(self).model_fields[key].default:
-                del data[key]
-        return data
 
-
-class GaussianMixtureClustering(SeededClustering, CountedClustering):
+class GaussianMixtureClustering(SeededClustering, CountedClustering, FittedClustering):
     """A mixture of Gaussians: clusters that are wider in some directions than in others."""
 
     title = "Gaussian mixture (clusters of different width)"
     implementation = "mixture:gaussian_mixture"
     probabilities = "mixture:responsibilities"
+    fits_up_to, sample_rows = MANY_TEXTS, 100_000
     algorithm: Literal["gaussian_mixture"]
     covariance: Literal["diag", "full", "tied", "spherical"] = Field(
         "diag",
@@ -208,12 +115,13 @@ class GaussianMixtureClustering(SeededClustering, CountedClustering):
     )
 
 
-class AgglomerativeClustering(CountedClustering):
+class AgglomerativeClustering(CountedClustering, FittedClustering):
     """A tree of clusters, joined two by two from single texts upwards and cut where `n_clusters` are left."""
 
     title = "agglomerative (a tree of clusters)"
     implementation = "algorithms:agglomerative"
     probabilities = "memberships:by_distance"
+    fits_up_to, sample_rows = 30_000, 20_000
     algorithm: Literal["agglomerative"]
     linkage: Literal["ward", "average", "complete"] = Field(
         "ward",
@@ -222,12 +130,13 @@ class AgglomerativeClustering(CountedClustering):
     )
 
 
-class LdaClustering(SeededClustering, CountedClustering):
+class LdaClustering(SeededClustering, CountedClustering, FittedClustering):
     """Topics of words (latent Dirichlet allocation)."""
 
     title = "topics (LDA)"
     implementation = "topics:lda"
     probabilities = "topics:topic_shares"
+    fits_up_to, sample_rows = MANY_TEXTS, 100_000
     algorithm: Literal["lda"]
 
 

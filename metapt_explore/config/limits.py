@@ -14,6 +14,8 @@ MOST_ENTRIES = 1000
 MOST_VALUES = 10_000
 #: Learning rates, and other values that are searched.
 MOST_SEARCHED = 100
+#: More texts than this are many: their vectors are stored in half precision, and algorithms work on parts of them.
+MANY_TEXTS = 200_000
 #: Classes of a task.
 MOST_CLASSES = 1000
 #: Scores of a study: methods and baselines × tasks × pairs of seeds × numbers of shots.

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from metapt_explore.config.auxiliary_tasks import AuxiliaryTasksConfig
 from metapt_explore.config.baselines import AnyBaseline, BaselineConfig, check_study_baselines, refuse_baseline
-from metapt_explore.config.clustering import AnyClustering, ClusteringConfig, TextsConfig
+from metapt_explore.config.clustering import AnyClustering, TextsConfig
+from metapt_explore.config.clustering_base import ClusteringConfig
 from metapt_explore.config.embeddings import AnyEmbeddings, EncoderEmbeddings
 from metapt_explore.config.evaluation import AgreementConfig, EvaluationConfig
 from metapt_explore.config.labelling import LabellingConfig

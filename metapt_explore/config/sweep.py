@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metapt_explore.config.clustering import ClusteringConfig
+from metapt_explore.config.clustering_base import ClusteringConfig
 from metapt_explore.config.limits import MOST_ENTRIES
 
 

@@ -12,7 +12,6 @@ from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.jobs.queue import queue_lock
 from metapt_explore.jobs.state import ACTIVE, job_state
 from metapt_explore.storage.studies import IndexEntry
-from metapt_explore.storage.study_files import write_json_with_copy
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study import delete
 from metapt_explore.study.edit import Changed
@@ -48,7 +47,7 @@ def save_edited(workspace: Workspace, config: StudyConfig, changed: Changed | No
             index = workspace.index(config.name)
         workspace.save_study(config)
         still = [entry for entry in index if changed is None or changed.holds(entry)]
-        _write_index(workspace, config.name, still)
+        workspace.write_index(config.name, still)
 
 
 def duplicate_study(workspace: Workspace, name: str, new_name: str) -> StudyConfig:
@@ -64,7 +63,7 @@ def duplicate_study(workspace: Workspace, name: str, new_name: str) -> StudyConf
     copy = parse(StudyConfig, {**tree, "name": new_name}, f"a copy of '{name}'")
     with changing(workspace, new_name):
         workspace.save_study(copy)
-        _write_index(workspace, new_name, workspace.index(name))
+        workspace.write_index(new_name, workspace.index(name))
     return copy
 
 
@@ -97,7 +96,3 @@ def _check_name(workspace: Workspace, name: str) -> None:
 def _others_work(workspace: Workspace, name: str) -> bool:
     others = (other for other in workspace.study_names() if other != name)
     return any(job_state(workspace, other)["status"] in ACTIVE for other in others)
-
-
-def _write_index(workspace: Workspace, name: str, entries: list[IndexEntry]) -> None:
-    write_json_with_copy(workspace.study_folder(name) / "index.json", entries)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from metapt_explore.clusters.fit_words import format_fit
 from metapt_explore.clusters.outliers import format_moved
 from metapt_explore.config import ClusteringConfig
 from metapt_explore.config.embeddings import EmbeddingsConfig
@@ -135,6 +136,8 @@ def add_clusters(document: Document, record: Record) -> None:
             document.add(Paragraph(f"`{clustering['name']}`: {'; '.join(clustering['names'])}."))
         if clustering.get("moved"):
             document.add(Paragraph(f"`{clustering['name']}`: {format_moved(clustering['moved'])}"))
+        if clustering.get("fit"):
+            document.add(Paragraph(f"`{clustering['name']}`: {format_fit(clustering['fit'])}"))
 
 
 def add_agreement(document: Document, record: Record) -> None:

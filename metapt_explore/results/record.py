@@ -272,7 +272,7 @@ def _clusterings(workspace: Workspace, config: StudyConfig, done: list[IndexEntr
                 "sizes": [cluster["rows"] for cluster in clusters.get("clusters", [])],
                 "names": [cluster["name"] for cluster in clusters.get("clusters", [])],
                 "outliers": clusters.get("outliers"),
-                **({"moved": clusters["moved"]} if clusters.get("moved") else {}),
+                **{key: clusters[key] for key in ("moved", "fit") if clusters.get(key)},
                 "quality": {k: v for k, v in (clusters.get("quality") or {}).items() if k != "sizes"},
                 "agreement": clusters.get("agreement"),
                 "tasks": tasks.get("tasks"),

@@ -28,6 +28,7 @@ from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
+from metapt_explore.storage.vectors import read_vectors_of
 
 #: What the pool of all labelled rows is called.
 POOL = "pool"
@@ -213,7 +214,7 @@ class Tasks(Stage):
     def _soft_members(self, place: int, labels: np.ndarray) -> np.ndarray:
         auxiliary = self.study.auxiliary_tasks
         if auxiliary.min_probability is None:
-            vectors = self.parent("embeddings").tensors("embeddings")["embeddings"].numpy()
+            vectors = read_vectors_of(self.parent("embeddings"))
             return soft_members(vectors, labels, auxiliary.softness)
         found = self.maybe_parent(f"memberships {place + 1}")
         if found is None:  # known groups and the like

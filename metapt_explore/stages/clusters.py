@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-
+from metapt_explore.clusters.fit_words import fit_facts, format_fit
 from metapt_explore.config import ClusteringConfig, RandomGroups
+from metapt_explore.cost.clusterings import rough_seconds
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.embeddings import Embeddings
 from metapt_explore.stages.labels import row_classes
 from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
+from metapt_explore.storage.shards import StoredVectors, Vectors
 from metapt_explore.storage.studies import Subject
+from metapt_explore.storage.vectors import read_vectors_of, vector_files
 from metapt_explore.texts.rows import texts_of
+
+if TYPE_CHECKING:
+    from metapt_explore.clusters.make import ClusterJob
+
+#: Seconds from which another process makes a clustering; starting one takes two or three.
+LONG_S = 15.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,52 +103,62 @@ class Clusters(Stage):
             "name": self.name if isinstance(self.clustering, RandomGroups) else None,
         }
 
-    def compute(self, out: ArtifactWriter) -> None:
-        """Groups the texts, draws their map and measures the groups."""
-        from metapt_explore.clusters.algorithms import cluster
-        from metapt_explore.clusters.describe import describe
-        from metapt_explore.clusters.outliers import count_moved
-        from metapt_explore.clusters.quality import agreement, cluster_quality
-        from metapt_explore.clusters.reduce import project, reduce_embeddings
+    @property
+    def texts(self) -> int:
+        """Texts that are grouped; parents are finished."""
+        return int(self.parent("texts").summary["kept"])
 
-        study, clustering = self.study, self.clustering
+    @property
+    def is_long(self) -> bool:
+        """Whether it takes so long that another process does it: a fit cannot be stopped, a process can."""
+        return rough_seconds(self.clustering, self.texts) > LONG_S
+
+    @property
+    def units(self) -> int:
+        """Percent, where it takes long."""
+        return 100 if self.is_long else 1
+
+    def compute(self, out: ArtifactWriter) -> None:
+        """Groups the texts, draws their map and measures the groups.
+
+        What takes long is done by another process, which is killed where the run is stopped: nothing of an unfinished
+        fit is kept, the next run begins this clustering again from the vectors.
+        """
+        from metapt_explore.clusters.make import make_clusters
+        from metapt_explore.clusters.other_process import make_in_other_process
+
+        if fit := fit_facts(self.clustering, self.texts):
+            self.pipeline.progress.notice(f"Clustering '{self.name}': {format_fit(fit)}")
+        if self.is_long:
+            files = vector_files(self.parent("embeddings"))
+            seconds = rough_seconds(self.clustering, self.texts)
+            folder = out.folder / "checkpoint" / "clustering"
+            table, summary = make_in_other_process(
+                self._job(StoredVectors([])), files, folder, seconds=seconds, on_share=self._advance
+            )
+        else:
+            table, summary = make_clusters(self._job(read_vectors_of(self.parent("embeddings"))))
+        out.write_table("clusters", table)
+        out.write_summary(summary)
+
+    def _advance(self, share: float) -> None:
+        self.advance(int(100 * share))
+
+    def _job(self, vectors: Vectors) -> ClusterJob:
+        from metapt_explore.clusters.make import ClusterJob
+
         texts, like = self.parent("texts"), self.maybe_parent("like")
         rows = texts.table("texts")
-        vectors = self.parent("embeddings").tensors("embeddings")["embeddings"].numpy()
-        groups = [group if isinstance(group, str) else None for group in rows["group"]]
-        like_labels = like.table("clusters")["cluster"].to_numpy() if like is not None else None
         given = {c["cluster"]: c["given_name"] for c in like.summary["clusters"] if c.get("given_name")} if like else {}
-        grouping = cluster(
-            vectors, clustering, study.seed, groups=groups, like=like_labels, texts=texts_of(rows), like_names=given
-        )
-        reduced = reduce_embeddings(vectors, clustering.dimensions)
-        position = project(vectors)
-        classes = row_classes(study, texts, None) if self.counts_labels else None
-        clusters = describe(
-            grouping.labels, grouping.membership, texts_of(rows), given_names=grouping.names, classes=classes
-        )
-        out.write_table(
-            "clusters",
-            pd.DataFrame(
-                {
-                    "row": np.arange(len(rows)),
-                    "cluster": grouping.labels,
-                    "membership": grouping.membership,
-                    "x": position[:, 0],
-                    "y": position[:, 1],
-                    **({} if grouping.moved is None else {"moved": grouping.moved}),
-                }
-            ),
-        )
-        moved = count_moved(clustering.model_dump(), grouping.labels, grouping.moved)
-        out.write_summary(
-            {
-                "clusters": clusters,
-                "outliers": int((grouping.labels == -1).sum()),
-                **({"moved": moved} if moved else {}),
-                "quality": cluster_quality(reduced, grouping.labels, study.seed),
-                "agreement": agreement(grouping.labels, groups),
-            }
+        return ClusterJob(
+            vectors,
+            self.clustering,
+            self.study.seed,
+            texts=texts_of(rows),
+            groups=[group if isinstance(group, str) else None for group in rows["group"]],
+            classes=row_classes(self.study, texts, None) if self.counts_labels else None,
+            like=like.table("clusters")["cluster"].to_numpy() if like is not None else None,
+            names=given,
         )
 
     @classmethod
@@ -149,7 +166,9 @@ class Clusters(Stage):
         """See `Stage.describe`."""
         moved = summary.get("moved")
         outliers = f", {moved['moved']:,} of {counted(moved['outliers'], 'outlier')} moved" if moved else ""
-        return f"{config.get('algorithm')}, {counted(len(summary.get('clusters', [])), 'cluster')}{outliers}"
+        fit = summary.get("fit") or {}
+        fitted = f", fitted on {fit['rows']:,} of {counted(fit['of'], 'text')}" if fit.get("by") == "sample" else ""
+        return f"{config.get('algorithm')}, {counted(len(summary.get('clusters', [])), 'cluster')}{fitted}{outliers}"
 
     @classmethod
     def step(cls, listed: Listed) -> Step | None:

@@ -19,6 +19,7 @@ from metapt_explore.stages.embeddings import Embeddings
 from metapt_explore.stages.texts import Texts, held_out_rows
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.checkpoint import RowsCheckpoint
+from metapt_explore.storage.vectors import read_vectors_of
 from metapt_explore.texts.labelling import LEAKED, agreement, classifier_rows, classify, confident_labels
 from metapt_explore.texts.rows import TextInput, as_inputs, duplicate_key, written_out
 
@@ -227,7 +228,7 @@ class Labels(Stage):
 
         labelling, labels = self.labelling, self.study.auxiliary_tasks.labels
         assert labelling.train is not None
-        vectors = self.parent("embeddings").tensors("embeddings")["embeddings"].numpy()[todo]
+        vectors = read_vectors_of(self.parent("embeddings"))[np.array(todo, dtype=np.int64)]
         held_out = list(held_out_rows({n: split.artifact for n, split in Texts(self.pipeline).splits.items()})["text"])
         frame = load_source(labelling.train).to_pandas()
         # Another data set may call classes by their names, where the study's own texts have numbers for them.

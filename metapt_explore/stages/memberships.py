@@ -16,6 +16,7 @@ from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.texts import counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
+from metapt_explore.storage.vectors import read_vectors_of
 from metapt_explore.texts.rows import texts_of
 
 
@@ -87,7 +88,7 @@ class Memberships(Stage):
 
         clustering = self.study.clustering(self.name)
         seed = self.study.seed if clustering.own_seed is None else clustering.own_seed
-        vectors = self.parent("embeddings").tensors("embeddings")["embeddings"].numpy()
+        vectors = read_vectors_of(self.parent("embeddings"))
         labels = self.parent("clusters").table("clusters")["cluster"].to_numpy()
         texts = texts_of(self.parent("texts").table("texts"))
         probabilities = memberships(Inputs(vectors, clustering, seed, texts=texts), labels)

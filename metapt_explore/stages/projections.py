@@ -16,6 +16,7 @@ from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.embeddings import Embeddings
 from metapt_explore.stages.texts import counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
+from metapt_explore.storage.vectors import read_vectors_of
 
 
 class ProjectionStage(Stage):
@@ -56,7 +57,7 @@ class ProjectionStage(Stage):
 
     def compute(self, out: ArtifactWriter) -> None:
         """Places the texts."""
-        vectors = self.parent("embeddings").tensors("embeddings")["embeddings"].numpy()
+        vectors = read_vectors_of(self.parent("embeddings"))
         placed = PROJECTIONS[self.kind].place(vectors, self.study.seed)
         out.write_table(
             "positions", pd.DataFrame({"row": np.arange(len(placed)), "x": placed[:, 0], "y": placed[:, 1]})

@@ -20,6 +20,7 @@ from metapt_explore.stages.split import Split
 from metapt_explore.stages.texts import counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
+from metapt_explore.storage.vectors import read_vectors_of
 from metapt_explore.texts.rows import texts_of
 
 #: Scored rows that are held against all pre-training texts at once.
@@ -111,7 +112,7 @@ class Slices(Stage):
         vectors = embed(
             texts_of(scored), self.study.encoder, self.pipeline.model.device, on_rows=lambda _: self.advance(0)
         )
-        texts = unit(self.parent("embeddings").tensors("embeddings")["embeddings"].numpy())
+        texts = unit(np.asarray(read_vectors_of(self.parent("embeddings")), dtype=np.float32))
         own = unit(vectors)
         found: dict[str, Any] = {"row": scored.index.to_numpy(), "similarity": nearest_similarity(own, texts)}
         for name in self.clusterings:

@@ -15,6 +15,7 @@ from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.clusters import Clusters
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
+from metapt_explore.storage.vectors import read_vectors_of
 from metapt_explore.texts.rows import texts_of
 
 
@@ -85,7 +86,7 @@ class Stability(Stage):
 
         clustering = self.study.clustering(self.name)
         rows, like = self.parent("texts").table("texts"), self.maybe_parent("like")
-        vectors = self.parent("embeddings").tensors("embeddings")["embeddings"].numpy()
+        vectors = read_vectors_of(self.parent("embeddings"))
         groups = [group if isinstance(group, str) else None for group in rows["group"]]
         written = texts_of(rows)
         like_labels = like.table("clusters")["cluster"].to_numpy() if like is not None else None

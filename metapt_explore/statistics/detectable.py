@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from metapt_explore.statistics.shared_seeds import Layout, clustered_values, raw_variance
+from metapt_explore.statistics.shared_seeds import Clustered, Floats, Layout, clustered_values, raw_variance
 from metapt_explore.statistics.significance import paired_power
 from metapt_explore.statistics.width_factors import width_factors
 
@@ -20,6 +20,10 @@ from metapt_explore.statistics.width_factors import width_factors
 RECORDED = Path(__file__).with_name("recorded_spread.csv")
 #: Simulated studies where pairs share seeds; their luck moves the answer by less than a hundredth of it.
 DRAWS = 20_000
+#: Pairs × simulated studies whose every difference is drawn. Of more, crossed seeds draw sums alone, and other layouts
+#: draw fewer studies, but not fewer than `LEAST_DRAWS`.
+MOST_NUMBERS = 4_000_000
+LEAST_DRAWS = 2_000
 #: How much of the variance initialisation, few-shot sample and the rest are taken to bring, where pairs share seeds.
 SHARES = (1 / 3, 1 / 3, 1 / 3)
 
@@ -112,16 +116,12 @@ def smallest_difference(
     if max(layout.levels) == layout.pairs and (min(layout.levels) in (1, layout.pairs)):
         found = optimize.brentq(lambda d: paired_power(layout.pairs, d, 1.0, level=level) - power, 1e-6, 1e3)
         return float(found) * deviation
-    rng = np.random.default_rng(0)
-    effects = [rng.normal(size=(DRAWS, n)) @ m.T for n, m in zip(layout.levels, layout.members, strict=True)]
-    effects.append(rng.normal(size=(DRAWS, layout.pairs)))
-    values = np.asarray(sum(math.sqrt(share) * effect for share, effect in zip(shares, effects, strict=True)))
-    parts = clustered_values(values, layout)
+    by_sums = layout.crossed and layout.pairs * DRAWS > MOST_NUMBERS and min(layout.levels) > 1
+    means, parts = (simulated_sums if by_sums else simulated_values)(layout, shares)
     variance, df = raw_variance(parts, layout)
     factors = width_factors(layout)
     reach = stats.t.ppf(1 - level / 2, df) * np.sqrt(variance) * (1.0 if factors is None else factors.factor(parts))
     # A study finds a difference d where |mean + d| is beyond its reach; beyond the far side counts as found, too.
-    means = values.mean(axis=1)
     low, high = 0.0, 1.0
 
     def found_share(difference: float) -> float:
@@ -133,3 +133,37 @@ def smallest_difference(
         middle = (low + high) / 2
         low, high = (low, middle) if found_share(middle) >= power else (middle, high)
     return high * deviation
+
+
+def simulated_values(layout: Layout, shares: tuple[float, float, float]) -> tuple[Floats, Clustered]:
+    """The means of simulated studies, shape [draws], and what is seen of their spread: every pair is drawn.
+
+    Args:
+        layout: Which seeds each pair has.
+        shares: Of the variance, that initialisation, few-shot sample and the rest bring.
+    """
+    rng, draws = np.random.default_rng(0), min(DRAWS, max(LEAST_DRAWS, MOST_NUMBERS // layout.pairs))
+    effects = [rng.normal(size=(draws, n)) @ m.T for n, m in zip(layout.levels, layout.members, strict=True)]
+    effects.append(rng.normal(size=(draws, layout.pairs)))
+    values = np.asarray(sum(math.sqrt(share) * effect for share, effect in zip(shares, effects, strict=True)))
+    return values.mean(axis=1), clustered_values(values, layout)
+
+
+def simulated_sums(layout: Layout, shares: tuple[float, float, float]) -> tuple[Floats, Clustered]:
+    """The same for crossed seeds without drawing pairs: the mean and three sums of squares, which are independent.
+
+    With a rows, b columns and variances A, B, E of their shares: the mean is normal with variance A/a + B/b + E/ab; the
+    squares of the rows' means around it add up to (A + E/b) χ²(a-1), of the columns' to (B + E/a) χ²(b-1), and those of
+    the rest to E χ²((a-1)(b-1)) (Searle, Casella and McCulloch 1992, Variance Components, section 4.7).
+    """
+    (rows, columns), n, rng = layout.levels, layout.pairs, np.random.default_rng(0)
+    first, second, rest = shares
+    means = math.sqrt(first / rows + second / columns + rest / n) * rng.normal(size=DRAWS)
+    of_rows = (first + rest / columns) * rng.chisquare(rows - 1, DRAWS)
+    of_columns = (second + rest / rows) * rng.chisquare(columns - 1, DRAWS)
+    squares = columns * of_rows + rows * of_columns + rest * rng.chisquare((rows - 1) * (columns - 1), DRAWS)
+    return means, Clustered(
+        rows / (rows - 1) * columns**2 * of_rows / n**2,
+        columns / (columns - 1) * rows**2 * of_columns / n**2,
+        squares / ((n - 1) * n),
+    )

@@ -57,6 +57,12 @@ class PeakWatch:
         self.stop()
 
 
+def note_child(mib: float) -> None:
+    """Counts a process that has ended and worked for this one: its peak, beside what is in use here now."""
+    for watch in PeakWatch._running:
+        watch.peak = max(watch.peak, psutil.Process().memory_info().rss / MIB + mib)
+
+
 def _note(watches: list[PeakWatch]) -> None:
     if watches:
         highest = _highest()

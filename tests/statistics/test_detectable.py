@@ -8,12 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ks_2samp
 
 from metapt_explore.config import EvaluationConfig, load_study, parse
 from metapt_explore.config.task_terms import TaskTerms
 from metapt_explore.reporting.plan_power import detectable_sentence
 from metapt_explore.statistics.designs import mean_over_pairs
-from metapt_explore.statistics.detectable import RECORDED, recorded_spread, smallest_difference
+from metapt_explore.statistics.detectable import (
+    RECORDED,
+    recorded_spread,
+    simulated_sums,
+    simulated_values,
+    smallest_difference,
+)
+from metapt_explore.statistics.shared_seeds import Layout
 from metapt_explore.statistics.significance import paired_power
 
 LAYOUTS = {
@@ -48,6 +56,28 @@ def test_pairs_of_their_own_are_the_noncentral_t() -> None:
     found = smallest_difference([(i, i) for i in range(10)], 1.0)
     assert found == pytest.approx(0.996, abs=0.001) and paired_power(10, found or 0, 1.0) == pytest.approx(0.8)
     assert smallest_difference([(0, 1)], 1.0) is None
+
+
+@pytest.mark.parametrize("levels", [(3, 4), (12, 5)])
+@pytest.mark.parametrize("shares", [(1 / 3, 1 / 3, 1 / 3), (0.7, 0.1, 0.2)])
+def test_sums_are_drawn_as_those_of_drawn_pairs(levels: tuple[int, int], shares: tuple[float, float, float]) -> None:
+    init, data = np.divmod(np.arange(levels[0] * levels[1]), levels[1])
+    layout = Layout(tuple(init.tolist()), tuple(data.tolist()))
+    (means, parts), (drawn_means, drawn) = simulated_sums(layout, shares), simulated_values(layout, shares)
+    assert means.std() == pytest.approx(drawn_means.std(), rel=0.03)
+    for part in ("by_init", "by_data", "single"):
+        of_sums, of_pairs = getattr(parts, part), getattr(drawn, part)
+        # Kolmogorov and Smirnov's distance of two samples of 20,000 exceeds 0.02 once in a thousand.
+        assert ks_2samp(of_sums, of_pairs).statistic < 0.02
+    together = [np.corrcoef([each.by_init, each.by_data, each.single]) for each in (parts, drawn)]
+    assert together[0] == pytest.approx(together[1], abs=0.05)
+
+
+def test_a_hundred_seeds_crossed_are_planned_as_those_of_drawn_pairs() -> None:
+    """With many seeds the mean is nearly normal and its variance is seen well: 2.8 standard errors are found."""
+    found = smallest_difference([(i, j) for i in range(100) for j in range(100)], 1.0)
+    error = np.sqrt((1 / 3) * (1 / 100 + 1 / 100 + 1 / 10_000))
+    assert found == pytest.approx(2.80 * error, rel=0.04)
 
 
 def test_more_of_the_rarer_seed_finds_less() -> None:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.clusters.compare import GroupingAgreement, compare_groupings
+from metapt_explore.clusters.fit_words import format_fit
 from metapt_explore.clusters.outliers import format_moved
 from metapt_explore.clusters.stability import format_stability
 from metapt_explore.config import CountedClustering, StudyConfig
@@ -80,6 +81,7 @@ def quality(summary: dict[str, Any], before: dict[str, Any] | None, before_name:
     st.caption(
         (f"Small figures: the change from {messages.plain(before_name)}. " if before else "")
         + (f"{format_moved(summary['moved'])} " if summary.get("moved") else "")
+        + (f"{format_fit(summary['fit'])} " if summary.get("fit") else "")
         + "All but DBCV favour round clusters: compare runs of one algorithm with them rather than two algorithms. "
         "None says whether a clustering makes a better prompt: see the gain under Comparison."
     )

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore import plots
+from metapt_explore.clusters.fit_words import format_fit
 from metapt_explore.clusters.outliers import format_moved
 from metapt_explore.dashboard.parts import drawing, messages, study_choice
 from metapt_explore.dashboard.parts.study_scores import StudyScores
@@ -133,6 +134,8 @@ def show_clusters(scores: StudyScores) -> None:
     st.caption(f"Clusters by their keywords, and how many texts each holds.{tasks} A record has no map and no texts.")
     if clustering.get("moved"):
         st.caption(format_moved(clustering["moved"]))
+    if clustering.get("fit"):
+        st.caption(format_fit(clustering["fit"]))
     st.header("Quality and gain")
     drawing.show_table(tables.cluster_table(clusterings).astype(str), key="record_quality", hide_index=True)
     quality = pd.DataFrame([_flat(each) for each in clusterings])

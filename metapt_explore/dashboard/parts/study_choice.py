@@ -124,7 +124,7 @@ def _latest(workspace: Workspace, names: Sequence[str]) -> str | None:
 
 def _changed(folder: Path) -> float:
     times = [0.0]
-    for name in ("job.json", "index.json", "study.yaml"):
+    for name in ("job.json", "index.json", "index.jsonl", "study.yaml"):
         file = folder / name
         if file.exists():
             # A file from the future (the clock was set back) counts as old.
