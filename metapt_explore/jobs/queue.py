@@ -43,6 +43,7 @@ from metapt_explore.jobs.state import (
     job_state,
     read_request,
     request_file,
+    settle,
     write_request,
 )
 from metapt_explore.storage.files import read_json, write_bytes, write_json
@@ -108,6 +109,7 @@ def enqueue(
         >>> enqueue(Workspace("workspace"), load_study("tour"))  # doctest: +SKIP
         True
     """
+    settle(workspace, study.name)
     with queue_lock(workspace):
         if job_state(workspace, study.name)["status"] in ACTIVE:
             _refuse_another(workspace, study, init_seeds=init_seeds, until=until)
