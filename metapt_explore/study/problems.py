@@ -107,10 +107,12 @@ def _worth_reading(study: Study) -> bool:
 
     A file that takes longer than a look should is not read: what the run would say of its texts is not known then.
     """
-    from metapt_explore.texts.scan_cost import format_scan, scan_cost
+    from metapt_explore.texts.scan_cost import format_scan, is_large, scan_cost
 
     stage = Texts(study)
     try:
+        if not is_large(study.config.texts):
+            return True
         held_out = held_out_rows({name: split.artifact for name, split in stage.splits.items()})
         cost = scan_cost(study.config.texts, list(held_out["text"]))
     except UserError:  # reading the texts says the same

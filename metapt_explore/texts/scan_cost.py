@@ -77,6 +77,15 @@ def count_rows(path: Path, kind: str) -> tuple[int, bool]:
     return max(0, round(lines * size / max(1, seen)) - header), seen >= size
 
 
+def is_large(settings: TextsConfig) -> bool:
+    """Whether the texts lie in a file that is read in parts.
+
+    Raises:
+        UserError: Where there is no such file.
+    """
+    return settings.file is not None and streamed_kind(Path(settings.file)) is not None
+
+
 def scan_cost(settings: TextsConfig, held_out: list[str]) -> ScanCost | None:
     """What the stage Texts will cost; None for what is read as a whole, in seconds.
 
