@@ -15,6 +15,7 @@ from metapt_explore.cli.main import metapt
 from metapt_explore.config import Label, StudyConfig, TaskConfig
 from metapt_explore.config.init import InitConfig
 from metapt_explore.config.kinds import Kind
+from metapt_explore.config.machine import MachineConfig
 
 #: Keys that are required of what is validated, and need not be written: shorter forms stand for them.
 SHORT_FORMS = {
@@ -27,7 +28,12 @@ PLAIN = {str: "text", int: "whole number", float: "number", bool: "true, false"}
 def write_reference(folder: Path) -> None:
     """Writes the generated pages, those that are as they were excepted."""
     folder.mkdir(exist_ok=True)
-    pages = {"study-file.md": study_page(), "task-file.md": task_page(), "commands.md": commands_page()}
+    pages = {
+        "study-file.md": study_page(),
+        "task-file.md": task_page(),
+        "machine-file.md": machine_page(),
+        "commands.md": commands_page(),
+    }
     for name, text in pages.items():
         file = folder / name
         if not file.exists() or file.read_text(encoding="utf-8") != text:
@@ -51,6 +57,14 @@ def task_page() -> str:
     return (
         "# The task file, key by key\n\nA downstream task is one YAML file; `metapt task new` writes one for your rows "
         "([how](../own-data.md)).\n\n" + _sections(TaskConfig)
+    )
+
+
+def machine_page() -> str:
+    """Every key of the machine file."""
+    return (
+        "# The machine file, key by key\n\nWhere studies run on this machine, and with what "
+        "([engines](../engines.md)). No part of any study.\n\n" + _sections(MachineConfig)
     )
 
 

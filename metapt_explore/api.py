@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metapt_explore.config import StudyConfig, load_study
+from metapt_explore.config.machine import machine_config
+from metapt_explore.engines.choose import HERE, hand_out
 from metapt_explore.errors import Cancelled
 from metapt_explore.progress.console import make_console
 from metapt_explore.progress.notebook import NotebookView, in_notebook
@@ -27,6 +29,7 @@ def run(
     minutes: float | None = None,
     init_seeds: Sequence[int] | None = None,
     until: Until = "all",
+    on: str = HERE,
 ) -> Study:
     """Runs a study, shows its progress, and returns it finished.
 
@@ -38,6 +41,7 @@ def run(
         minutes: Stop after this long; the next call goes on, here or on a machine that the folder was copied to.
         init_seeds: Only these of the study's initialisation seeds (default: all).
         until: How far; see `Study.run`.
+        on: Where: ``here`` (in this process), ``local`` (a process a card), ``local:4``.
 
     Raises:
         UserError: If the input is wrong, or another process is running the study.
@@ -56,7 +60,12 @@ def run(
             if minutes is not None:
                 progress.deadline = view.began + 60 * minutes
             study = Study(config, opened, progress)
-            study.run(init_seeds, until)
+            coordinator = hand_out(study, on, machine_config())
+            try:
+                study.run(init_seeds, until)
+            finally:
+                if coordinator is not None:
+                    coordinator.close()
     except KeyboardInterrupt:
         raise Cancelled from None
     finally:

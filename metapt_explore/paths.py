@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from platformdirs import user_cache_path
+from platformdirs import user_cache_path, user_config_path
 
 _NAME = "metapt_explore"
 
@@ -19,3 +19,11 @@ def cache_folder() -> Path:
         return Path(named).expanduser()
     earlier = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / _NAME
     return earlier if earlier.is_dir() else user_cache_path(_NAME, appauthor=False)
+
+
+def machine_path() -> Path | None:
+    """The machine file (`config.machine`): `$METAPT_MACHINE`, else the user's, where there is one."""
+    if named := os.environ.get("METAPT_MACHINE"):
+        return Path(named).expanduser()
+    file = user_config_path(_NAME, appauthor=False) / "machine.yaml"
+    return file if file.is_file() else None

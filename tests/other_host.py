@@ -54,8 +54,12 @@ def on_this_host(script: str, *words: object) -> subprocess.Popen[str]:
 
 def on_another_machine(script: str, *words: object) -> subprocess.Popen[str]:
     """Runs a script as on another machine; it has `workspace`, which its first word names."""
-    before = ANOTHER_MACHINE.format(tests=str(ROOT / "tests"))
-    return _start([sys.executable, "-c", before + script, *map(str, words)])
+    return _start([sys.executable, "-c", another_machine() + script, *map(str, words)])
+
+
+def another_machine() -> str:
+    """How a script begins that runs as on another machine."""
+    return ANOTHER_MACHINE.format(tests=str(ROOT / "tests"))
 
 
 def _start(command: list[str]) -> subprocess.Popen[str]:

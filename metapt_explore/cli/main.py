@@ -16,6 +16,7 @@ from metapt_explore.cli import (
     agreement,
     app,
     bench,
+    cells,
     classify,
     data_check,
     errors,
@@ -97,6 +98,8 @@ metapt.command("widen", rich_help_panel=RUN)(widen.widen)
 metapt.command("screen", rich_help_panel=RUN)(screen.screen)
 metapt.command("jobs", rich_help_panel=RUN)(jobs.jobs)
 metapt.command("cancel", rich_help_panel=RUN)(jobs.cancel)
+metapt.command("cells", rich_help_panel=RUN)(cells.cells)
+metapt.command("make", rich_help_panel=RUN)(cells.make)
 metapt.command("worker", hidden=True)(jobs.worker)
 metapt.command("duplicate", rich_help_panel=RUN)(studies.duplicate)
 metapt.command("delete", rich_help_panel=RUN)(studies.delete)

@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ import typer
 from rich.console import Console
 
 from metapt_explore.cli.boundary import PARTS_FAILED
-from metapt_explore.cli.options import StudySource, WorkspaceOption
+from metapt_explore.cli.options import StudySource, WorkspaceOption, takes_options
 from metapt_explore.errors import UserError, did_you_mean, shortened
 from metapt_explore.progress.console import make_console, say
 
@@ -24,6 +25,23 @@ if TYPE_CHECKING:
     from metapt_explore.study.study import Study
 
 
+@dataclass(frozen=True)
+class WhereOptions:
+    """Where a study runs; each field is an option of the command."""
+
+    on: Annotated[
+        str | None,
+        typer.Option(
+            help="Where: here (this process), local (a process a card), local:4 (four processes); by "
+            "default what the machine file says, else here."
+        ),
+    ] = None
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Put it into the workspace's queue and return at once (see `metapt jobs`).")
+    ] = False
+
+
+@takes_options
 def run(
     study: StudySource,
     *,
@@ -42,9 +60,7 @@ def run(
             "agreement or lens."
         ),
     ] = "all",
-    queue: Annotated[
-        bool, typer.Option("--queue", help="Put it into the workspace's queue and return at once (see `metapt jobs`).")
-    ] = False,
+    where: WhereOptions,
     track: Annotated[
         str | None,
         typer.Option(help="Tell curves to tensorboard, mlflow, wandb or trackio, too (several by commas)."),
@@ -58,8 +74,12 @@ def run(
     seeds, stop = None if init_seeds is None else parse_seeds(init_seeds), parse_until(until)
     if minutes is not None and math.isnan(minutes):
         raise UserError("--minutes is a number of minutes, not nan.")
+    queue = where.queue
     if queue and minutes is not None:
         raise UserError("--minutes is for a run that you wait for; leave it out with --queue.")
+    if queue and where.on is not None:
+        raise UserError("--on is for a run that you wait for; the queue runs studies where the machine file says.")
+    on = None if queue else parse_on(where.on)
     if track is not None:
         from metapt_explore.study.trackers import VARIABLE, tool_names
 
@@ -68,7 +88,7 @@ def run(
         os.environ[VARIABLE] = ",".join(tool_names(track.split(",")))
     if queue:
         enqueue_in_terminal(study, workspace, init_seeds=seeds, until=stop)
-    elif not run_in_terminal(study, workspace, minutes=minutes, init_seeds=seeds, until=stop):
+    elif not run_in_terminal(study, workspace, minutes=minutes, init_seeds=seeds, until=stop, on=on):
         raise typer.Exit(PARTS_FAILED)
 
 
@@ -106,6 +126,7 @@ def run_in_terminal(
     minutes: float | None = None,
     init_seeds: list[int] | None = None,
     until: Until = "all",
+    on: str | None = None,
 ) -> bool:
     """Runs a study and prints its table, where the time went, and what it does not prove.
 
@@ -122,17 +143,18 @@ def run_in_terminal(
     console = make_console()
     began = time.monotonic()
     say(console, f"Study '{config.name}' in {opened.folder}")
-    study = run_study(config, opened.folder, minutes=minutes, init_seeds=init_seeds, until=until)
+    where = on or parse_on(None)
+    study = run_study(config, opened.folder, minutes=minutes, init_seeds=init_seeds, until=until, on=where)
     _print_scores(study, until, began=began, console=console)
     failed = format_failed(part.as_dict() for part in study.failed)
     if failed:
         say(console, f"{len(failed)} part{'s' * (len(failed) != 1)} failed; the same command tries again:")
         for sentence in failed:
             say(console, f"  - {sentence}")
-    where = f" --workspace {opened.folder}" if workspace is not None else ""
+    option = f" --workspace {opened.folder}" if workspace is not None else ""
     if until == "all":
         setting = f"METAPT_WORKSPACE={opened.folder} " if workspace is not None else ""
-        say(console, f"Report: metapt report {config.name}{where}")
+        say(console, f"Report: metapt report {config.name}{option}")
         say(console, f"See it: {setting}streamlit run app.py")
     return not failed
 
@@ -245,6 +267,14 @@ def _is_seed(text: str) -> bool:
     from metapt_explore.config.limits import LARGEST_SEED
 
     return text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_SEED))
+
+
+def parse_on(text: str | None) -> str:
+    """Reads where a study is to be computed; by default what the machine file says, else in this process."""
+    from metapt_explore.config.machine import machine_config
+    from metapt_explore.engines.choose import HERE, check_engine
+
+    return check_engine(text or machine_config().on or HERE)
 
 
 def parse_until(text: str) -> Until:

@@ -10,9 +10,8 @@ from metapt_explore.config import StudyConfig, parse, to_yaml
 from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.jobs.queue import queue_lock
-from metapt_explore.jobs.state import ACTIVE, job_state
+from metapt_explore.jobs.state import ACTIVE, job_state, settle
 from metapt_explore.storage.studies import IndexEntry
-from metapt_explore.storage.study_files import write_json_with_copy
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study import delete
 from metapt_explore.study.edit import Changed
@@ -25,6 +24,7 @@ def changing(workspace: Workspace, name: str) -> Iterator[None]:
     Raises:
         UserError: Where a job of it runs or waits: it has read the study and would write it back.
     """
+    settle(workspace, name)
     with queue_lock(workspace):
         if job_state(workspace, name)["status"] in ACTIVE or workspace.is_locked(name):
             raise UserError(f"A job of '{name}' runs or waits: cancel it, or try again when it has ended.")
@@ -48,7 +48,7 @@ def save_edited(workspace: Workspace, config: StudyConfig, changed: Changed | No
             index = workspace.index(config.name)
         workspace.save_study(config)
         still = [entry for entry in index if changed is None or changed.holds(entry)]
-        _write_index(workspace, config.name, still)
+        workspace.write_index(config.name, still)
 
 
 def duplicate_study(workspace: Workspace, name: str, new_name: str) -> StudyConfig:
@@ -64,7 +64,7 @@ def duplicate_study(workspace: Workspace, name: str, new_name: str) -> StudyConf
     copy = parse(StudyConfig, {**tree, "name": new_name}, f"a copy of '{name}'")
     with changing(workspace, new_name):
         workspace.save_study(copy)
-        _write_index(workspace, new_name, workspace.index(name))
+        workspace.write_index(new_name, workspace.index(name))
     return copy
 
 
@@ -97,7 +97,3 @@ def _check_name(workspace: Workspace, name: str) -> None:
 def _others_work(workspace: Workspace, name: str) -> bool:
     others = (other for other in workspace.study_names() if other != name)
     return any(job_state(workspace, other)["status"] in ACTIVE for other in others)
-
-
-def _write_index(workspace: Workspace, name: str, entries: list[IndexEntry]) -> None:
-    write_json_with_copy(workspace.study_folder(name) / "index.json", entries)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -84,6 +84,9 @@ class Progress:
         self._began = 0.0
         self._last = self._least = 0.0
         self._done_before: int | None = None
+        #: Finished shares of stages that other processes compute; None while this process computes.
+        self._elsewhere: dict[str, float] | None = None
+        self._elsewhere_began = self._finished_then = 0.0
         #: What a unit of planned work takes, by the plan; None where nobody knows.
         self.seconds_for_work: float | None = None
         #: What an earlier run of the same had finished: shown until the finished stages are found again.
@@ -160,6 +163,30 @@ class Progress:
         self._last = time.monotonic()
         self.state.done = done
         self._publish()
+        self._stop_if_asked()
+
+    def at_work(self, title: str, stages: Mapping[str, float], *, done: int, total: int) -> None:
+        """Other processes compute stages side by side; may raise to stop.
+
+        Args:
+            title: What people call what they do.
+            stages: The finished share of each stage, by its key.
+            done: Stages that are finished.
+            total: All of them.
+        """
+        first = self._elsewhere is None
+        self._elsewhere = dict(stages)
+        if first:
+            self._elsewhere_began, self._finished_then = time.monotonic(), self._finished_work()
+        self.state.stage, self.state.done, self.state.total = title, done, total
+        self._publish()
+        self._stop_if_asked()
+
+    def back_here(self) -> None:
+        """This process computes again; what others computed is finished or given up."""
+        self._elsewhere = None
+
+    def _stop_if_asked(self) -> None:
         if self._should_stop():
             raise Cancelled("The study was asked to stop.")
         if self.deadline is not None and time.monotonic() > self.deadline:
@@ -191,6 +218,14 @@ class Progress:
 
     def _publish(self) -> None:
         total = sum(self._planned.values()) or 1.0
+        if self._elsewhere is not None:
+            finished = min(total, max(self._finished_work(), self.fraction_before * total))
+            self.state.fraction = max(self._least, finished / total)
+            seconds, work = time.monotonic() - self._elsewhere_began, finished - self._finished_then
+            measured = seconds > MIN_MEASURED_S and work > 0
+            self.state.seconds_left = (total - finished) * seconds / work if measured else None
+            self.tell(self.state)
+            return
         part = 0.0
         if self._current is not None and self.state.total:
             part = self._planned.get(self._current, 0.0) * self.state.done / self.state.total
@@ -200,6 +235,11 @@ class Progress:
         rate = self._rate(total, part)
         self.state.seconds_left = None if rate is None else (total - finished) * rate
         self.tell(self.state)
+
+    def _finished_work(self) -> float:
+        """Planned work that is finished, here and elsewhere."""
+        shares = {**(self._elsewhere or {}), **dict.fromkeys(self._finished, 1.0)}
+        return sum(work * shares.get(key, 0.0) for key, work in self._planned.items())
 
     def _rate(self, total: float, part: float) -> float | None:
         """Seconds for a unit of work: as planned, corrected by what has run; None where neither is known."""

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import TypedDict
 
 from metapt_explore.config import StudyConfig, TaskConfig, parse, read_yaml, to_yaml
 from metapt_explore.config.reading import parse_yaml
@@ -15,10 +15,10 @@ from metapt_explore.storage import study_files
 from metapt_explore.storage.files import read_json, sweep
 from metapt_explore.storage.host_lock import HostLock, is_locked
 from metapt_explore.storage.integrity import DamagedFile
+from metapt_explore.storage.study_index import CELL_KEYS, IndexEntry, StudyIndex
 
 DEFAULT = "workspace"
-#: Keys of an index entry that say which cell of the study it is; the rest says what was computed for it.
-CELL_KEYS = ("kind", "clustering", "method", "task", "init_seed", "shots", "at")
+__all__ = ["CELL_KEYS", "IndexEntry", "Studies", "Subject"]
 
 
 class Subject(TypedDict, total=False):
@@ -32,26 +32,6 @@ class Subject(TypedDict, total=False):
     at: str
 
 
-class IndexEntry(TypedDict):
-    """One entry of ``index.json``.
-
-    Attributes:
-        kind: Kind of the artifact, or what the list calls it (``fewshot at other shots``).
-        id: Id of the artifact.
-        title: What people call it.
-    """
-
-    kind: str
-    id: str
-    title: str
-    clustering: NotRequired[str]
-    method: NotRequired[str]
-    task: NotRequired[str]
-    init_seed: NotRequired[int]
-    shots: NotRequired[int]
-    at: NotRequired[str]
-
-
 class Studies:
     """Reads and writes the studies of a workspace folder.
 
@@ -63,6 +43,7 @@ class Studies:
         self.folder = Path(folder or os.environ.get("METAPT_WORKSPACE", DEFAULT)).expanduser().resolve()
         if self.folder.exists() and not self.folder.is_dir():
             raise UserError(f"The workspace {self.folder} is a file; give a folder.")
+        self._indexes: dict[str, StudyIndex] = {}
 
     @property
     def damaged(self) -> Path:
@@ -153,7 +134,7 @@ class Studies:
             return None
         before = study_files.keep_replaced(file) if file.exists() and not same else None
         # The index first: it must never outlive the settings that it belongs to.
-        study_files.write_json_with_copy(folder / "index.json", [])
+        self.write_index(config.name, [])
         # The cost is of the old study.
         (folder / "cost.json").unlink(missing_ok=True)
         study_files.remove_with_copy(folder / "tasks.json")
@@ -182,7 +163,7 @@ class Studies:
         names = {None, *(method.name for method in config.methods), *(baseline.name for baseline in config.baselines)}
         remaining = [entry for entry in index if entry.get("method") in names]
         if len(remaining) < len(index):
-            study_files.write_json_with_copy(self.study_folder(config.name) / "index.json", remaining)
+            self.write_index(config.name, remaining)
 
     def extension_of(self, config: StudyConfig) -> StudyConfig:
         """The workspace's study of that name if it extends this one by more parts, else this one.
@@ -208,35 +189,27 @@ class Studies:
         Raises:
             UserError: Where the list is damaged.
         """
-        file = self.study_folder(name) / "index.json"
-        entries = study_files.read_json_or_copy(file)
-        if entries is None and not file.exists():
-            return []
-        if not isinstance(entries, list) or not all(
-            isinstance(entry, dict) and isinstance(entry.get("id"), str) and isinstance(entry.get("kind"), str)
-            for entry in entries
-        ):
-            raise DamagedFile(
-                f"{file} is damaged: `metapt verify --repair` sets it aside; then run the study again, which finds "
-                "all that is computed and computes nothing twice."
-            )
-        return entries
+        return StudyIndex(self.study_folder(name)).entries()
 
     def add_to_index(self, name: str, entry: IndexEntry) -> None:
         """Adds an artifact to a study's index, in place of an older one of the same cell."""
-
-        def same(other: IndexEntry) -> bool:
-            return all(other.get(key) == entry.get(key) for key in CELL_KEYS)
-
         folder = self.study_folder(name)
         with HostLock(folder / ".index.lock", self.folder):
-            try:
-                old = self.index(name)
-            except UserError:
-                old = []  # Running the study repairs a damaged index.
-            if entry not in old:
-                new = [other for other in old if not same(other)]
-                study_files.write_json_with_copy(folder / "index.json", [*new, entry])
+            self._indexes.setdefault(name, StudyIndex(folder)).add(entry)
+
+    def write_index(self, name: str, entries: Iterable[IndexEntry]) -> None:
+        """Writes a study's index anew."""
+        folder = self.study_folder(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        with HostLock(folder / ".index.lock", self.folder):
+            StudyIndex(folder).replace(entries)
+
+    def compact_index(self, name: str) -> None:
+        """Moves what was added to a study's index into its list, at the end of a run."""
+        folder = self.study_folder(name)
+        if folder.is_dir():
+            with HostLock(folder / ".index.lock", self.folder):
+                StudyIndex(folder).compact()
 
     def study_lock(self, name: str) -> HostLock:
         """The lock that the one process working on a study holds."""

@@ -2,7 +2,8 @@
 
 ``study.yaml``, ``index.json`` and ``tasks.json`` may be edited by hand, so a checksum alone would take an edit for
 damage. Beside each lies a hidden copy with a checksum. A file that is empty, cut off or one letter away from its copy
-is damaged; any other difference is an edit.
+is damaged; any other difference is an edit. ``index.jsonl``, to which a run adds, has checksums of its lines instead
+(`checked_lines`).
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from metapt_explore.storage import checked_lines
 from metapt_explore.storage.files import read_json, write_bytes, write_json
 
 #: Files of a study that have a copy.
-COPIED = ("study.yaml", "index.json", "tasks.json", "cut_texts.json")
+COPIED = ("study.yaml", "index.json", "index.jsonl", "tasks.json", "cut_texts.json")
 #: A study that was replaced by another of its name, beside the new ``study.yaml``.
 BEFORE = "study.before-{}.yaml"
 
@@ -45,6 +47,8 @@ def remove_with_copy(file: Path) -> None:
 
 def undamaged(file: Path) -> bytes | None:
     """The content to restore a file to; None if it is whole or edited by hand, or its copy is damaged, too."""
+    if file.suffix == ".jsonl":
+        return checked_lines.undamaged(file)
     copy = read_json(copy_of(file))
     text, checksum = (copy.get("text"), copy.get("checksum")) if isinstance(copy, dict) else (None, None)
     if not isinstance(text, str):
@@ -94,8 +98,18 @@ def repair(file: Path, aside: Path) -> bool:
         return False
     if file.exists():
         move_aside(file, aside)
-    write_with_copy(file, copy)
+    if file.suffix == ".jsonl":
+        checked_lines.write(file, copy)
+    else:
+        write_with_copy(file, copy)
     return True
+
+
+def is_lost(file: Path) -> bool:
+    """Whether a file is damaged and its copy cannot help."""
+    if file.suffix == ".jsonl":
+        return checked_lines.is_lost(file)
+    return file.suffix == ".json" and file.exists() and read_json(file) is None
 
 
 def move_aside(file: Path, aside: Path) -> Path:

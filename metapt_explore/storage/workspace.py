@@ -7,6 +7,7 @@
       studies/<name>/study.yaml    what was asked
       studies/<name>/tasks.json    hash of its task files' content, of which study.yaml holds paths only
       studies/<name>/index.json    which artifacts answer it
+      studies/<name>/index.jsonl   what was added to that since a run began, see `storage.study_index`
       studies/<name>/job.json      the process that computes it, see `jobs`
       processes/<host>-<pid>.json  the processes that work here, see `storage.presence`
       speeds/                      how fast this machine runs a model, see `cost.speeds`

@@ -21,7 +21,7 @@ from metapt_explore.storage.files import write_bytes, write_json, write_table
 from metapt_explore.storage.integrity import payloads
 from metapt_explore.storage.stage_file import FILES, STAGE, StageRecord, sealed, sum_of, sum_of_file, write_stage
 from metapt_explore.storage.studies import IndexEntry
-from metapt_explore.storage.study_files import write_json_with_copy, write_with_copy
+from metapt_explore.storage.study_files import write_with_copy
 from metapt_explore.storage.workspace import Workspace
 
 NAME = "tour-example"
@@ -106,7 +106,7 @@ def open_example(workspace: Workspace) -> str:
         for entry in index:
             _put_texts_back(workspace.artifact(entry["id"]), entry)
         folder = workspace.study_folder(NAME)
-        write_json_with_copy(folder / "index.json", index)
+        workspace.write_index(NAME, index)
         write_json(folder / "job.json", {"status": "done", "fraction": 1.0, "began": 0.0, "updated": 0.0})
         write_with_copy(folder / "study.yaml", archive.read(f"studies/{NAME}/study.yaml"))
     return NAME

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
@@ -166,6 +166,8 @@ def working_on(
             write(progress.state, "partly" if progress.left_out else "done")
     finally:
         if lock.is_ours:
+            with suppress(OSError):  # the next run does it
+                workspace.compact_index(name)
             cancel.unlink(missing_ok=True)
         lock.release()
 

@@ -38,6 +38,7 @@ def repair_lost(
         gone = lost()
         if not gone:
             return
+        pipeline.make_ahead(gone)
         for stage in gone:
             pipeline.progress.notice(
                 f"{stage.title} ({stage.id}) was deleted or damaged while the study ran: it is made again."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from metapt_explore.stages.split import Split
 from metapt_explore.storage.artifact import Artifact, Question
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.check import check_study
+from metapt_explore.study.elsewhere import Elsewhere
 from metapt_explore.study.failures import Failures, Named, PartFailed
 from metapt_explore.study.trackers import Trackers
 
@@ -58,6 +59,8 @@ class StudyPipeline:
         #: What the last run could not compute, with the reasons.
         self.failed: list[FailedPart] = []
         self._saved = False
+        #: Makes stages in other processes; None: this process makes them all.
+        self.elsewhere: Elsewhere | None = None
         #: Other tools that are told of finished stages.
         self.trackers = Trackers(self.config.name, {}, self.progress.notice)
         self.progress.plan(shares(self))
@@ -127,7 +130,7 @@ class StudyPipeline:
             if isinstance(parent, Stage) and parent.id not in made:
                 self._make_parents(parent, made)
                 if role in stage.only_listed:
-                    self._enter(parent)
+                    self.enter(parent)
                 else:
                     self._make(parent, made)
         stage.check()
@@ -136,10 +139,12 @@ class StudyPipeline:
         question = stage.question
         self.refuse(question.id)
         # Pages find a running artifact through the index, so it is entered before it is made.
-        artifact = self._enter(stage)
+        artifact = self.enter(stage)
         if not artifact.is_whole:
             units = stage.units
             try:
+                if self.elsewhere is not None:
+                    self.elsewhere.refuse(stage)
                 if stage.uses == "model":
                     self._load_model()
                 self.progress.begin(stage.key, stage.title, units, with_model=stage.uses == "model")
@@ -158,6 +163,11 @@ class StudyPipeline:
         self.progress.finish(stage.key)
         made.add(question.id)
         return artifact
+
+    def make_ahead(self, stages: Iterable[Stage]) -> None:
+        """Has stages made elsewhere, if the study runs on an engine; `make` then finds and lists them, in order."""
+        if self.elsewhere is not None:
+            self.elsewhere.make(list(stages))
 
     def _load_model(self) -> None:
         """Loads the language model, which counts for no method; one that does not load is tried once in a run."""
@@ -187,7 +197,7 @@ class StudyPipeline:
             if before is not None:
                 self.progress.notice(f"Another study was called '{self.config.name}' here; it is kept as {before}.")
 
-    def _enter(self, stage: Stage) -> Artifact:
+    def enter(self, stage: Stage) -> Artifact:
         """Puts an artifact on the study's list; nothing is computed."""
         self.save()
         self.workspace.add_to_index(self.config.name, stage.entry())

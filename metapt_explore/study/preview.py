@@ -67,7 +67,9 @@ class Preview:
         if until != PLAN:
             study.progress.plan_again(works, seconds_for_work=study.progress.seconds_for_work)
             study.progress.found(done)
-        if sum(work for key, work in works.items() if key in with_model and key not in done) < WORTH_TOKENS:
+        left = sum(work for key, work in works.items() if key in with_model and key not in done)
+        # A run on an engine loads no model in this process.
+        if left < WORTH_TOKENS or (study.elsewhere is not None and until != PLAN):
             # What an earlier run cost is not what this one costs.
             if until != "prompts":
                 self._file.unlink(missing_ok=True)
@@ -153,7 +155,7 @@ def plan_run(study: StudyPipeline, init_seeds: Sequence[int], until: Until) -> N
         looks = _looks(study, init_seeds, until)
         works |= dict.fromkeys(looks, (before or 1.0) / max(1, len(looks)))
     scored = until in ("prompts", "all")
-    study.progress.plan(works, seconds_for_work=_first_rate(study, init_seeds, works) if scored else None)
+    study.progress.plan(works, seconds_for_work=first_rate(study, init_seeds, works) if scored else None)
 
 
 def _looks(study: StudyPipeline, init_seeds: Sequence[int], until: Until) -> list[str]:
@@ -172,7 +174,7 @@ def _looks(study: StudyPipeline, init_seeds: Sequence[int], until: Until) -> lis
     return list(keys)
 
 
-def _first_rate(study: StudyPipeline, init_seeds: Sequence[int], works: Mapping[str, float]) -> float | None:
+def first_rate(study: StudyPipeline, init_seeds: Sequence[int], works: Mapping[str, float]) -> float | None:
     """Seconds for a unit of planned work, before this run has measured anything.
 
     The model's last measurement in this workspace, else the size of the model and one timed product.

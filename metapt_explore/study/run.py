@@ -98,11 +98,13 @@ def _make_parts(study: StudyPipeline, failures: Failures, init_seeds: Sequence[i
         study.notice_cut_texts(cut)
     if texts is not None and (notice := study_misfits(study.config, texts.summary["report"].get("language"))):
         study.progress.notice(notice)
+    study.make_ahead(Clusters.asked(study, init_seeds))
     clusterings = _make_each(study, failures, Clusters.asked(study, init_seeds))
     _make_tasks(study, failures)
     if until == "clusters":
         return clusterings
     if until in REQUESTS:
+        study.make_ahead(REQUESTS[until].asked(study, init_seeds))
         return _make_each(study, failures, REQUESTS[until].asked(study, init_seeds))
     preview = _preview(study, failures, init_seeds, texts=texts, until=until)
     if until == PLAN:
@@ -151,6 +153,11 @@ def _make_prompts_and_scores(
     # The study's list begins anew where a setting changed: what is finished is entered first, so that pages show it.
     finished = [stage for stage in _named(study, failures, study.config.evaluation.init_seeds) if stage.is_there]
     _make_each(study, failures, finished)
+    study.make_ahead(
+        stage
+        for stage in asked(study, init_seeds, SCORED if with_scores else SCORED[:1])
+        if stage.is_score or stage.part == "prompts"
+    )
     made = 0
     for init_seed in init_seeds:
         prompts = _make_each(study, failures, asked(study, [init_seed], SCORED[:1]))

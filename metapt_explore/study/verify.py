@@ -156,10 +156,13 @@ def _look_at_study(workspace: Workspace, folder: Path) -> Iterator[Damage]:
                 return "what was written is put back"
 
             yield Damage(_below(workspace, file), folder.name, what, "--repair puts back what was written", put_back)
-        elif name.endswith(".json") and file.exists() and read_json(file) is None:
+        elif study_files.is_lost(file):
 
             def move(file: Path = file) -> str:
-                return f"set aside as {_below(workspace, study_files.move_aside(file, workspace.damaged))}"
+                damaged = file if file.exists() else study_files.copy_of(file)
+                aside = study_files.move_aside(damaged, workspace.damaged)
+                study_files.remove_with_copy(file)
+                return f"set aside as {_below(workspace, aside)}"
 
             yield Damage(_below(workspace, file), folder.name, "is damaged", "run the study again", move)
     try:

@@ -90,6 +90,7 @@ def write(folder: Path) -> Workspace:
     for number, method in enumerate(METHODS):
         prompt = _write_prompt(out, number, method)
         _write_fewshot(out, number, method, prompt)
+    workspace.compact_index(NAME)
     write_json(workspace.study_folder(NAME) / "job.json", {"status": "done", "pid": 1, "began": 0.0, "fraction": 1.0})
     return workspace
 

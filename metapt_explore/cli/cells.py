@@ -1,0 +1,108 @@
+"""`metapt cells` and `metapt make`: the parts of a study as other programs see them (see `docs/engines.md`)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from metapt_explore.cli.boundary import LATER, PARTS_FAILED
+from metapt_explore.cli.options import JsonOption, WorkspaceOption
+from metapt_explore.progress.console import echo, escape, make_console, say
+
+if TYPE_CHECKING:
+    from metapt_explore.config import StudyConfig
+    from metapt_explore.storage.workspace import Workspace
+
+AnyStudy = Annotated[str, typer.Argument(help="A study of the workspace, its YAML file, or a packaged example.")]
+
+
+def cells(
+    study: AnyStudy,
+    *,
+    until: Annotated[str, typer.Option(help="How far, as for `metapt run`.")] = "all",
+    init_seeds: Annotated[str | None, typer.Option(help="Only these initialisation seeds, such as 0-4.")] = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """List the cells of a study: every part that can be made by itself, what it waits for, whether it is there."""
+    from metapt_explore.cli.run import parse_seeds, parse_until
+    from metapt_explore.progress.state import format_time
+    from metapt_explore.storage.workspace import Workspace
+    from metapt_explore.study.cells import cells_of
+    from metapt_explore.study.study import Study
+
+    opened = Workspace(workspace)
+    config = find_study(study, opened)
+    seeds = None if init_seeds is None else parse_seeds(init_seeds)
+    found = cells_of(Study(config, opened), parse_until(until), seeds)
+    if as_json:
+        echo(json.dumps({"study": config.name, "cells": [cell.as_dict() for cell in found]}, ensure_ascii=False))
+        return
+    table = Table(title=f"{escape(config.name)}: {sum(cell.done for cell in found)} of {len(found)} cells are there")
+    for column in ("cell", "there", "waits for", "time", "memory"):
+        table.add_column(column)
+    done = {cell.key for cell in found if cell.done}
+    for cell in found:
+        waits = sum(parent not in done for parent in cell.parents)
+        time = "" if cell.done or cell.seconds is None else format_time(cell.seconds)
+        memory = "" if cell.memory_mib is None else f"{cell.memory_mib / 1024:.1f} GiB"
+        row = (cell.key, "yes" if cell.done else cell.problem, f"{waits}" if waits else "", time, memory)
+        table.add_row(*map(escape, row))
+    make_console().print(table)
+
+
+def make(
+    study: AnyStudy,
+    keys: Annotated[list[str] | None, typer.Argument(help="Cells, as `metapt cells` calls them.")] = None,
+    *,
+    batch: Annotated[str | None, typer.Option(hidden=True, help="A batch that a run has written.")] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Make some cells of a study and what they are made from; for schedulers of your own.
+
+    Takes no lock on the study: any number of these work beside each other, on all machines that see the workspace, and
+    nothing is computed twice. `metapt run` afterwards finds everything and lists it. SIGTERM and SIGUSR2 end it with a
+    checkpoint and exit code 75; the same command goes on from there.
+    """
+    from metapt_explore.errors import Cancelled, UserError
+    from metapt_explore.progress.terminal import TerminalView
+    from metapt_explore.storage.workspace import Workspace
+    from metapt_explore.study.cell_worker import CellWorker, stopping_at_signals
+    from metapt_explore.study.failures import format_failed
+    from metapt_explore.study.worker_file import cells_folder, read_batch
+
+    opened, console = Workspace(workspace), make_console()
+    config = find_study(study, opened)
+    expected: dict[str, str] = {}
+    if batch is not None:
+        expected = dict(read_batch(cells_folder(opened, config.name), batch).get("cells", {}))
+    wanted = list(keys or expected)
+    if not wanted:
+        raise UserError(f"Name cells of '{config.name}' to make; `metapt cells {config.name}` lists them.")
+    view = TerminalView(console, bars=batch is None)
+    worker = CellWorker(config, opened, batch, view.show)
+    try:
+        with stopping_at_signals(worker):
+            failed = worker.make(wanted, expected)
+    except Cancelled:
+        say(console, "Stopped; checkpoints are kept, and the same command goes on from there.")
+        raise typer.Exit(LATER) from None
+    finally:
+        view.close()
+    for sentence in format_failed(part.as_dict() for part in failed):
+        say(console, f"Failed: {sentence}")
+    say(console, f"{len(worker.file.record['made'])} cells were made.")
+    if failed:
+        raise typer.Exit(PARTS_FAILED)
+
+
+def find_study(study: str, workspace: Workspace) -> StudyConfig:
+    """A study by its YAML file, by its name in the workspace, or a packaged example."""
+    from metapt_explore.config import load_study
+
+    is_file = study.endswith((".yaml", ".yml")) or Path(study).is_file()
+    return load_study(study) if is_file or study not in workspace.study_names() else workspace.study_config(study)

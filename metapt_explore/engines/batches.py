@@ -1,0 +1,69 @@
+"""Which cells go together into a job: enough that it lasts minutes, not so many that a worker has nothing to do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+
+def plan_batches(
+    waiting: Mapping[str, Sequence[str]],
+    done: Collection[str],
+    seconds: Mapping[str, float],
+    *,
+    free: int,
+    slots: int,
+    longest: float,
+) -> list[list[str]]:
+    """Puts cells together into jobs for the workers that are free.
+
+    A cell may follow one that it is made from in the same job; such cells are taken first, since the model is loaded
+    and the texts are read by then. A job is as long as each worker's share of what is left, and at most `longest`.
+
+    Args:
+        waiting: What each cell that nobody makes yet is made from, in the order of the study.
+        done: Cells that are there.
+        seconds: What cells take; those of which nothing is known count as the mean of the others.
+        free: Workers that have nothing to do.
+        slots: All workers.
+        longest: Seconds of a job.
+
+    Returns:
+        At most `free` jobs, each a list of cells in the order in which they are to be made.
+
+    Example:
+        >>> cells = {"prompt/a": [], "prompt/b": [], "score/a": ["prompt/a"], "score/b": ["prompt/b"]}
+        >>> plan_batches(cells, set(), dict.fromkeys(cells, 60.0), free=2, slots=2, longest=600)
+        [['prompt/a', 'score/a'], ['prompt/b', 'score/b']]
+    """
+    left = dict(waiting)
+    known = [seconds[key] for key in left if key in seconds]
+    usual = sum(known) / len(known) if known else 1.0
+    cost = {key: seconds.get(key, usual) for key in left}
+    share = min(longest, sum(cost.values()) / max(1, slots))
+    there = set(done)
+    batches: list[list[str]] = []
+    while left and len(batches) < free:
+        batch: list[str] = []
+        spent = 0.0
+        while (key := _next(left, there, batch)) is not None:
+            if batch and spent + cost[key] > share * 1.001:
+                break
+            batch.append(key)
+            spent += cost[key]
+            del left[key]
+        if not batch:
+            break
+        batches.append(batch)
+    return batches
+
+
+def _next(left: Mapping[str, Sequence[str]], there: Collection[str], batch: Sequence[str]) -> str | None:
+    """The next cell of a job: one that follows from the job's own, else the first that can be made."""
+    first: str | None = None
+    own = set(batch)
+    for key, parents in left.items():
+        if all(parent in there or parent in own for parent in parents):
+            if own.intersection(parents):
+                return key
+            first = first or key
+    return first

@@ -1,0 +1,66 @@
+"""Which engine is meant: `local`, `local:4`; and a study that runs on it."""
+
+from __future__ import annotations
+
+from metapt_explore.config.machine import MachineConfig
+from metapt_explore.engines.base import Engine
+from metapt_explore.engines.coordinator import Coordinator
+from metapt_explore.engines.local import LocalEngine
+from metapt_explore.errors import UserError, did_you_mean
+from metapt_explore.study.pipeline import StudyPipeline
+
+#: In this process, on no engine.
+HERE = "here"
+NAMES = (HERE, "local")
+
+
+def check_engine(word: str) -> str:
+    """Refuses what names no engine.
+
+    Raises:
+        UserError: Naming those that there are.
+
+    Example:
+        >>> check_engine("local:4")
+        'local:4'
+    """
+    kind, colon, number = word.partition(":")
+    if kind not in NAMES:
+        raise UserError(f"There is no engine '{word}'. {did_you_mean(kind, NAMES)} `local:4` is four processes.")
+    if colon and (kind != "local" or not number.isdecimal() or int(number) < 1):
+        raise UserError(f"'--on {word}': only local takes a number of processes, such as local:4.")
+    return word
+
+
+def make_engine(word: str, machine: MachineConfig) -> Engine | None:
+    """The engine of that name; None for `here`.
+
+    Args:
+        word: What `--on` or the machine file says.
+        machine: Settings of this machine.
+
+    Raises:
+        UserError: Where there is no such engine, or it is not installed.
+    """
+    kind, _, number = check_engine(word).partition(":")
+    if kind == "local":
+        return LocalEngine(int(number) if number else None)
+    return None
+
+
+def hand_out(study: StudyPipeline, word: str, machine: MachineConfig) -> Coordinator | None:
+    """Lets a study make its stages on an engine.
+
+    Args:
+        study: The study, before it runs.
+        word: The engine.
+        machine: Settings of this machine.
+
+    Returns:
+        What hands them out, to be closed when the run has ended; None for `here`.
+    """
+    engine = make_engine(word, machine)
+    if engine is None:
+        return None
+    study.elsewhere = coordinator = Coordinator(study, engine, machine)
+    return coordinator

@@ -1,0 +1,230 @@
+"""Hands out the cells of a run: the one process that writes the study's list and its job while workers compute.
+
+It runs inside of `metapt run` (`study.elsewhere`): whatever the run is about to make is made here first, in batches
+that last minutes. The run then finds it and lists it in the study's order, whichever worker was first. What a worker
+could not make becomes a failed part of the run, with the worker's reason.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from metapt_explore.config.machine import MachineConfig
+from metapt_explore.engines.base import Engine
+from metapt_explore.engines.batches import plan_batches
+from metapt_explore.engines.live import LiveBatches
+from metapt_explore.errors import UserError
+from metapt_explore.stages.base import Stage
+from metapt_explore.study.cells import is_light, needed_by, predicted_seconds, with_ancestors
+from metapt_explore.study.failures import Named, PartFailed
+from metapt_explore.study.pipeline import StudyPipeline
+from metapt_explore.study.worker_file import BatchRecord, WorkerRecord
+
+#: Times that a cell is given to a worker which is lost over it, before it counts as failed.
+MAX_ATTEMPTS = 3
+#: Titles that the line of progress names.
+MAX_NAMED = 2
+
+
+class Coordinator:
+    """Makes stages of one study by the workers of an engine.
+
+    Args:
+        study: The study; the process that runs it holds its lock.
+        engine: Where workers are started.
+        machine: Settings of this machine.
+    """
+
+    def __init__(self, study: StudyPipeline, engine: Engine, machine: MachineConfig) -> None:
+        self._study, self._engine, self._machine = study, engine, machine
+        self._live = LiveBatches(study, engine, lost_s=60 * machine.lost_minutes)
+        #: Why stages cannot be made, by their keys; a reason that many share has a name.
+        self._reasons: dict[str, tuple[Named | None, str]] = {}
+        self._attempts: Counter[str] = Counter()
+        self._shares: dict[str, float] = {}
+        self._listed: set[str] = set()
+        self._cells: dict[str, Stage] = {}
+        self._parents: dict[str, list[str]] = {}
+        self._done: set[str] = set()
+
+    # ------------------------------------------------------------------------------ what a run asks of it
+
+    def make(self, stages: Sequence[Stage]) -> None:
+        """Returns when each of the stages is made or cannot be made (see `study.elsewhere`)."""
+        study = self._study
+        with study.remembering():
+            self._look_at(stages)
+            try:
+                self._live.adopt()
+                seconds = predicted_seconds(study) if len(self._done) < len(self._cells) else {}
+                while self._step(seconds):
+                    time.sleep(self._engine.poll_s)
+            except BaseException:
+                self.close()
+                raise
+            finally:
+                study.progress.back_here()
+
+    def refuse(self, stage: Stage) -> None:
+        """Raises where a worker could not make the stage.
+
+        Raises:
+            UserError: With its reason.
+        """
+        named, reason = self._reasons.get(stage.key, (None, ""))
+        if not reason:
+            return  # it failed in this process, which knows why
+        failures = self._study.failures
+        if named is None or failures is None:
+            raise UserError(reason)
+        failures.refuse(named.title)
+        raise PartFailed(failures.add(named, UserError(reason), named.title))
+
+    def close(self) -> None:
+        """Stops all workers, with a checkpoint each, and waits for their ends."""
+        for batch, record, said, _ in self._live.stop():
+            self._take_in(batch, record, said, lost=False)
+        self._engine.close()
+
+    # ---------------------------------------------------------------------------------------- the loop
+
+    def _look_at(self, stages: Sequence[Stage]) -> None:
+        """Which cells there are for these stages, and which of them are made."""
+        self._cells = with_ancestors(stages)
+        self._done, self._parents = set(), {key: [] for key in self._cells}
+        self._reasons = {key: reason for key, reason in self._reasons.items() if reason[1]}
+        for key, stage in self._cells.items():
+            try:
+                self._parents[key] = [parent.key for parent in needed_by(stage)]
+                if stage.is_there:
+                    self._done.add(key)
+            except UserError:
+                # The run says what cannot be read, when it comes to this stage.
+                self._reasons.setdefault(key, (None, ""))
+        self._study.progress.found(self._done)
+
+    def _step(self, seconds: Mapping[str, float]) -> bool:
+        """Takes in what has ended, hands out what can be made; returns whether there is more to wait for."""
+        for batch, record, said, end in self._live.ended():
+            self._take_in(batch, record, said, lost=True, end=end)
+        waiting = self._waiting()
+        while light := [key for key in waiting if is_light(self._cells[key]) and self._is_ready(key)]:
+            for key in light:
+                self._make_here(self._cells[key])
+            waiting = self._waiting()
+        at_work = self._live.keys & self._cells.keys()
+        if not waiting and not at_work:
+            return False
+        free = self._engine.slots - len(self._live)
+        if free > 0 and waiting:
+            longest = 60 * self._machine.batch_minutes
+            heavy = {key: self._parents[key] for key in waiting if not is_light(self._cells[key])}
+            batches = plan_batches(heavy, self._done, seconds, free=free, slots=self._engine.slots, longest=longest)
+            self._submit(batches)
+        self._tell()
+        return True
+
+    def _waiting(self) -> list[str]:
+        """Cells that are to be made and that no worker has."""
+        blocked = self._blocked()
+        taken = self._live.keys
+        return [key for key in self._cells if key not in self._done and key not in blocked and key not in taken]
+
+    def _blocked(self) -> set[str]:
+        """Cells that cannot be made, or are made from such; parents stand before what is made from them."""
+        blocked: set[str] = set()
+        for key in self._cells:
+            if key not in self._done and (
+                key in self._reasons or any(parent in blocked for parent in self._parents[key])
+            ):
+                blocked.add(key)
+        return blocked
+
+    def _is_ready(self, key: str) -> bool:
+        return all(parent in self._done for parent in self._parents[key])
+
+    def _make_here(self, stage: Stage) -> None:
+        """Makes a stage that takes seconds; where it fails, the run says so when it comes to it."""
+        study = self._study
+        study.progress.back_here()
+        make = partial(study.make, stage)
+        if (study.failures.attempt(stage, make) if study.failures is not None else make()) is not None:
+            self._done.add(stage.key)
+        else:
+            self._reasons[stage.key] = (None, "")
+
+    def _submit(self, batches: Sequence[Sequence[str]]) -> None:
+        study = self._study
+        for batch in batches:
+            # Pages find what runs through the study's list.
+            for stage in with_ancestors(self._cells[key] for key in batch).values():
+                if stage.id not in self._listed:
+                    study.enter(stage)
+                    self._listed.add(stage.id)
+        self._live.submit([{key: self._cells[key].id for key in batch} for batch in batches])
+
+    def _tell(self) -> None:
+        shares = self._live.shares()
+        # A stage that was stopped goes on from its checkpoint, so its share stays.
+        self._shares |= {key: share for key, share in shares.items() if share > self._shares.get(key, 0.0)}
+        titles = [self._cells[key].title for key in shares if key in self._cells]
+        more = f" and {len(titles) - MAX_NAMED} more" if len(titles) > MAX_NAMED else ""
+        said = f": {', '.join(titles[:MAX_NAMED])}{more}" if titles else ""
+        title = f"{len(self._live)} worker{'s' * (len(self._live) != 1)} on {self._engine.name}{said}"
+        self._study.progress.at_work(title, self._shares, done=len(self._done), total=len(self._cells))
+
+    # ------------------------------------------------------------------------------- what workers say
+
+    def _take_in(self, batch: str, record: BatchRecord, said: WorkerRecord, *, lost: bool, end: str = "") -> None:
+        """Takes in a batch whose worker has ended."""
+        keys = [key for key in record.get("cells", {}) if key in self._cells]
+        for part in said.get("failed", []):
+            self._note_failed(part)
+        made = [key for key in keys if self._is_made(key)]
+        self._done.update(made)
+        self._study.progress.found(made)
+        left = [key for key in keys if key not in self._done and key not in self._blocked()]
+        state, current = said.get("state"), said.get("current", "")
+        if state == "refused":
+            named = Named(f"worker {said.get('error', '')}", "a worker could not begin or go on")
+            for key in left:
+                self._reasons[key] = (named, said.get("error", ""))
+        elif state == "stopped":
+            if not made and said.get("fraction", 0.0) <= self._shares.get(f"stopped {current}", 0.0):
+                self._count_attempt([current] if current in left else left, "it was stopped before it got any further")
+            self._shares[f"stopped {current}"] = said.get("fraction", 0.0)
+        elif state == "ended":
+            self._count_attempt(left, "it was not there after its worker had ended")
+        elif lost:
+            # It died over the cell that it was making; before that, nobody knows over which.
+            last = "" if said else self._live.last_line(batch)
+            told = ": ".join(part for part in (end or "it gave no sign of life", last) if part)
+            why = f"its worker was lost ({told}{'' if last else '; often memory ran out'})"
+            self._count_attempt([current] if current in left else left, why)
+        self._live.put_away(batch)
+
+    def _is_made(self, key: str) -> bool:
+        try:
+            return self._cells[key].is_there
+        except UserError:
+            return False
+
+    def _note_failed(self, part: Mapping[str, Any]) -> None:
+        key, reason = str(part["key"]), str(part["reason"])
+        if key in self._cells:
+            self._reasons[key] = (None, reason)
+            return
+        named = Named(key, str(part["title"]))
+        for needing in part.get("needed_by", []):
+            if needing in self._cells:
+                self._reasons[needing] = (named, reason)
+
+    def _count_attempt(self, keys: Sequence[str], why: str) -> None:
+        for key in keys:
+            self._attempts[key] += 1
+            if self._attempts[key] >= MAX_ATTEMPTS:
+                self._reasons[key] = (None, f"{why}, {MAX_ATTEMPTS} times in a row. The log lies in {self._live.past}.")

@@ -1,0 +1,156 @@
+"""Batches that an engine has: in the study's folder before they are submitted, so that the next run finds them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+
+from metapt_explore.engines.base import Engine, Job
+from metapt_explore.errors import shortened
+from metapt_explore.storage.files import write_json
+from metapt_explore.study.pipeline import StudyPipeline
+from metapt_explore.study.worker_file import (
+    BatchRecord,
+    WorkerRecord,
+    batch_file,
+    cancel_batch_file,
+    cells_folder,
+    log_file,
+    open_batches,
+    read_worker,
+)
+
+#: Seconds that workers have to write a checkpoint when they are stopped.
+STOP_GRACE_S = 60.0
+#: Seconds between two looks while they do.
+STOP_POLL_S = 0.1
+#: Characters of a worker's last line that a message quotes.
+MAX_QUOTED = 300
+
+#: A batch that has ended: its name, what it was, what its worker said, how its process ended.
+Ended = tuple[str, BatchRecord, WorkerRecord, str]
+
+
+class LiveBatches:
+    """The batches of one study that an engine has.
+
+    Args:
+        study: The study.
+        engine: The engine.
+        lost_s: Seconds without a sign of life after which a worker is ended.
+    """
+
+    def __init__(self, study: StudyPipeline, engine: Engine, *, lost_s: float) -> None:
+        self._study, self._engine, self._lost_s = study, engine, lost_s
+        self._folder = cells_folder(study.workspace, study.config.name)
+        self.past = self._folder / "ended"
+        self._records: dict[str, BatchRecord] = {}
+        #: The last beat of each worker and when it was seen, by this process's clock.
+        self._beats: dict[str, tuple[int, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def keys(self) -> set[str]:
+        """Cells that workers have."""
+        return {key for record in self._records.values() for key in record.get("cells", {})}
+
+    def adopt(self) -> None:
+        """Takes over what an earlier run of the study has submitted; what another engine has is left to it."""
+        kind = self._engine.name.partition(":")[0]
+        for batch, record in open_batches(self._study.workspace, self._study.config.name).items():
+            if batch in self._records:
+                continue
+            if record.get("engine", "").partition(":")[0] == kind and "handle" in record:
+                cancel_batch_file(self._folder, batch).unlink(missing_ok=True)
+                self._records[batch] = record
+            else:
+                # Its worker may be at work all the same: each artifact has a lock, so nothing is computed twice.
+                self.put_away(batch)
+
+    def submit(self, batches: Sequence[Mapping[str, str]]) -> None:
+        """Submits batches, each the ids of its cells by their keys."""
+        study, jobs = self._study, []
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for cells, batch in zip(batches, self._new_names(), strict=False):
+            record: BatchRecord = {"id": batch, "cells": dict(cells), "engine": self._engine.name}
+            write_json(batch_file(self._folder, batch), record)
+            self._records[batch] = record
+            jobs.append(Job(study.config.name, study.workspace.folder, batch, log_file(self._folder, batch)))
+        if not jobs:
+            return
+        for job, handle in zip(jobs, self._engine.submit(jobs), strict=True):
+            self._records[job.batch]["handle"] = handle
+            write_json(batch_file(self._folder, job.batch), self._records[job.batch])
+
+    def _new_names(self) -> Iterator[str]:
+        """Names that no batch has had."""
+        files = [*self._folder.glob("*.*"), *self.past.glob("*.*")]
+        numbers = [int(name) for file in files if (name := file.name.partition(".")[0]).isdecimal()]
+        number = max(numbers, default=0)
+        while True:
+            number += 1
+            yield f"{number:05d}"
+
+    def shares(self) -> dict[str, float]:
+        """The cells that are being made now, each with its finished share."""
+        shares = {}
+        for batch in self._records:
+            said = read_worker(self._folder, batch)
+            if said.get("state") == "running" and said.get("current"):
+                shares[said["current"]] = said.get("fraction", 0.0)
+        return shares
+
+    def ended(self) -> Iterator[Ended]:
+        """Batches whose workers are gone; those that are silent for long are ended first."""
+        states = self._engine.states([record["handle"] for record in self._records.values() if "handle" in record])
+        for batch, record in list(self._records.items()):
+            handle = record.get("handle", "")
+            if states.get(handle, "gone") == "gone":
+                yield batch, record, read_worker(self._folder, batch), self._engine.end_of(handle)
+            elif states[handle] == "running" and self._is_silent(batch):
+                self._engine.cancel([handle], now=True)
+
+    def _is_silent(self, batch: str) -> bool:
+        beat = read_worker(self._folder, batch).get("beat", 0)
+        before, seen = self._beats.get(batch, (-1, 0.0))
+        if beat != before:
+            self._beats[batch] = beat, time.monotonic()
+            return False
+        return time.monotonic() - seen > self._lost_s
+
+    def last_line(self, batch: str) -> str:
+        """The last line that a worker printed, for one that ended before it could say anything."""
+        with suppress(OSError):
+            lines = log_file(self._folder, batch).read_text(encoding="utf-8", errors="replace").split("\n")
+            return shortened(next((line.strip() for line in reversed(lines) if line.strip()), ""), MAX_QUOTED)
+        return ""
+
+    def stop(self) -> list[Ended]:
+        """Asks all workers to stop, waits for their checkpoints, and kills those that do not end."""
+        handles = [record["handle"] for record in self._records.values() if "handle" in record]
+        for batch in self._records:
+            cancel_batch_file(self._folder, batch).touch()
+        try:
+            if handles:
+                self._engine.cancel(handles)
+            began = time.monotonic()
+            while any(state != "gone" for state in self._engine.states(handles).values()):
+                if time.monotonic() - began > STOP_GRACE_S:
+                    break
+                time.sleep(STOP_POLL_S)
+        finally:
+            self._engine.cancel(handles, now=True)
+        return [(batch, record, read_worker(self._folder, batch), "") for batch, record in self._records.items()]
+
+    def put_away(self, batch: str) -> None:
+        """Moves the files of a batch that has ended; they say which worker made what."""
+        self._records.pop(batch, None)
+        cancel_batch_file(self._folder, batch).unlink(missing_ok=True)
+        self.past.mkdir(parents=True, exist_ok=True)
+        # What makes it a batch goes first: one without it is no batch any more.
+        for file in sorted(self._folder.glob(f"{batch}.*"), key=lambda file: file.suffixes[:1] != [".batch"]):
+            if not file.name.startswith("."):
+                file.replace(self.past / file.name)

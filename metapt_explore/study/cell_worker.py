@@ -1,0 +1,168 @@
+"""Makes some cells of a study, in any process on any machine that sees the workspace.
+
+It takes no lock on the study and writes neither its list nor its job: whoever runs the study does. Each artifact has a
+lock of its own (`Workspace.make`), so two workers never compute one twice.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+
+from metapt_explore.config import StudyConfig
+from metapt_explore.errors import Cancelled, UserError
+from metapt_explore.progress.failed_part import FailedPart
+from metapt_explore.progress.state import Progress, State
+from metapt_explore.stages.base import Stage
+from metapt_explore.storage.artifact import Artifact
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.cells import stages_of
+from metapt_explore.study.failures import Failures
+from metapt_explore.study.job_file import cancel_file
+from metapt_explore.study.pipeline import StudyPipeline
+from metapt_explore.study.trackers import trackers_of
+from metapt_explore.study.worker_file import WorkerFile, cancel_batch_file, cells_folder, worker_file
+
+#: Signals by which schedulers take a machine back: they send one, and kill some seconds later.
+STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR2") if hasattr(signal, name))
+
+
+class CellPipeline(StudyPipeline):
+    """A study's pipeline that lists nothing: it only makes artifacts."""
+
+    def enter(self, stage: Stage) -> Artifact:
+        """The stage's artifact; the study's list is left to whoever runs the study."""
+        return self.workspace.artifact(stage.id)
+
+    def save(self) -> None:
+        """Writes nothing."""
+
+
+class CellWorker:
+    """Makes cells one after another, and tells how it stands.
+
+    Args:
+        config: The study.
+        workspace: The workspace.
+        batch: Name of its batch; its files are called so. None writes none.
+        listener: Told of progress.
+    """
+
+    def __init__(
+        self,
+        config: StudyConfig,
+        workspace: Workspace,
+        batch: str | None = None,
+        listener: Callable[[State], None] = lambda state: None,
+    ) -> None:
+        self._told, self._stop_asked = listener, False
+        folder = cells_folder(workspace, config.name)
+        self._cancels = [cancel_file(workspace, config.name)]
+        if batch is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._cancels.append(cancel_batch_file(folder, batch))
+        self.file = WorkerFile(None if batch is None else worker_file(folder, batch))
+        self.pipeline = CellPipeline(config, workspace, Progress(self._on_state, self._should_stop))
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop_asked
+
+    def stop(self) -> None:
+        """Asks it to stop: the pass that runs is finished, then a checkpoint is written."""
+        self._stop_asked = True
+
+    def _should_stop(self) -> bool:
+        return self._stop_asked or any(file.exists() for file in self._cancels)
+
+    def _on_state(self, state: State) -> None:
+        self.file.tell(state.done / state.total if state.total else 0.0)
+        self._told(state)
+
+    def make(self, keys: Sequence[str], expected: Mapping[str, str] | None = None) -> list[FailedPart]:
+        """Makes cells and what they are made from, unless it is there.
+
+        Args:
+            keys: Their keys.
+            expected: The id that whoever asks expects of each; others are refused.
+
+        Returns:
+            Parts that failed; the other cells are made.
+
+        Raises:
+            Cancelled: Where it was asked to stop; checkpoints are kept.
+            UserError: Where there is no such cell, or it would be another one here.
+        """
+        pipeline, file = self.pipeline, self.file
+        with file.beating():
+            try:
+                self._make(keys, expected or {})
+                file.write(state="ended", current="")
+            except (Cancelled, KeyboardInterrupt):
+                file.write(state="stopped")
+                raise
+            except BaseException as error:
+                said = str(error) if isinstance(error, UserError | OSError) else f"{type(error).__name__}: {error}"
+                file.write(state="refused", error=said)
+                raise
+        return pipeline.failed
+
+    def _make(self, keys: Sequence[str], expected: Mapping[str, str]) -> None:
+        pipeline, file = self.pipeline, self.file
+        folder = pipeline.workspace.study_folder(pipeline.config.name)
+        stages = stages_of(pipeline, keys)
+        pipeline.trackers = trackers_of(pipeline.config.name, folder / "trackers", pipeline.progress.notice)
+        pipeline.failures = failures = Failures(folder)
+        try:
+            for stage in stages:
+                if stage.key in expected:
+                    refuse_another(stage, expected[stage.key])
+                if stage.is_there:
+                    continue
+                file.write(current=stage.key, fraction=0.0)
+                made = failures.attempt(stage, partial(pipeline.make, stage))
+                told = [*file.record["made"], stage.key] if made is not None else file.record["made"]
+                file.write(made=told, failed=[part.as_dict() for part in failures.parts])
+        finally:
+            pipeline.failed, pipeline.failures = failures.parts, None
+
+
+def refuse_another(stage: Stage, expected: str) -> None:
+    """Refuses a cell that is another question here than where the study runs.
+
+    Raises:
+        UserError: Saying what may differ.
+    """
+    if stage.id != expected:
+        model = stage.pipeline.model
+        here = f"here {model.device}, {model.identity['dtype']}" if stage.uses == "model" else "here others"
+        raise UserError(
+            f"{stage.title} is {expected} where the study runs, and {stage.id} on this machine: it depends on the "
+            f"device, the number format ({here}), the version of this package and the files of models and texts. Make "
+            "them the same; `model.device` and `model.dtype` of the study say which are meant."
+        )
+
+
+@contextmanager
+def stopping_at_signals(worker: CellWorker) -> Iterator[None]:
+    """Inside, SIGTERM and SIGUSR2 ask the worker to stop; a second SIGTERM stops it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if worker.is_stopping and number == signal.SIGTERM:
+            raise KeyboardInterrupt
+        worker.stop()
+
+    before = {number: signal.signal(number, on_signal) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,217 @@
+"""Files by which a run and its workers speak: one folder of a study, each file with one writer.
+
+::
+
+    studies/<name>/cells/<batch>.batch.json    what is to be made; written by the run
+    studies/<name>/cells/<batch>.worker.json   how its worker stands; written by the worker
+    studies/<name>/cells/<batch>.cancel        asks the worker to stop; written by the run
+    studies/<name>/cells/<batch>.log           what the worker prints
+    studies/<name>/cells/ended/                the same files of batches that have ended
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+import psutil
+
+from metapt_explore.storage.files import read_json, write_json
+from metapt_explore.storage.workspace import Workspace
+
+#: Seconds between two signs of life of a worker, also while one long call computes.
+BEAT_S = 5.0
+#: Seconds between two writes where only the share has changed.
+WRITE_EVERY_S = 1.0
+
+
+class BatchRecord(TypedDict, total=False):
+    """A batch of cells: made by one worker, one after another.
+
+    Attributes:
+        id: Its name.
+        cells: The expected id of each cell, by key, in order.
+        engine: Where it was given to.
+        handle: What the engine calls the job; missing while it is being submitted.
+    """
+
+    id: str
+    cells: dict[str, str]
+    engine: str
+    handle: str
+
+
+class WorkerRecord(TypedDict, total=False):
+    """How the worker of a batch stands.
+
+    Attributes:
+        state: ``running``, ``ended`` (it has tried every cell), ``stopped`` (asked to; the rest is left) or ``refused``
+            (it could not begin or go on, see `error`).
+        worker: What people call it: host and process.
+        host: The machine.
+        pid: The process.
+        created: When the process began, in seconds since 1970.
+        beat: Grows as long as the worker lives; clocks of machines are not compared.
+        current: Key of the cell that it makes now.
+        fraction: Share of that cell.
+        made: Keys of the cells that it has computed.
+        failed: Parts that failed, as `FailedPart.as_dict` has them.
+        error: Why it could not begin or go on.
+        updated: When this was written.
+    """
+
+    state: str
+    worker: str
+    host: str
+    pid: int
+    created: float
+    beat: int
+    current: str
+    fraction: float
+    made: list[str]
+    failed: list[dict[str, Any]]
+    error: str
+    updated: float
+
+
+def cells_folder(workspace: Workspace, name: str) -> Path:
+    """Where a study's batches lie."""
+    return workspace.study_folder(name) / "cells"
+
+
+def batch_file(folder: Path, batch: str) -> Path:
+    """The file that says what a batch is."""
+    return folder / f"{batch}.batch.json"
+
+
+def worker_file(folder: Path, batch: str) -> Path:
+    """The file in which a batch's worker says how it stands."""
+    return folder / f"{batch}.worker.json"
+
+
+def cancel_batch_file(folder: Path, batch: str) -> Path:
+    """The file that asks a batch's worker to stop."""
+    return folder / f"{batch}.cancel"
+
+
+def log_file(folder: Path, batch: str) -> Path:
+    """What a batch's worker prints."""
+    return folder / f"{batch}.log"
+
+
+def read_batch(folder: Path, batch: str) -> BatchRecord:
+    """What a batch is; empty if its file is missing or damaged."""
+    record = read_json(batch_file(folder, batch))
+    return cast(BatchRecord, record) if isinstance(record, dict) else BatchRecord()
+
+
+def read_worker(folder: Path, batch: str) -> WorkerRecord:
+    """How a batch's worker stands; empty if it has not said so yet."""
+    record = read_json(worker_file(folder, batch))
+    return cast(WorkerRecord, record) if isinstance(record, dict) else WorkerRecord()
+
+
+def open_batches(workspace: Workspace, name: str) -> dict[str, BatchRecord]:
+    """The batches of a study that have not ended, by their names, oldest first."""
+    folder = cells_folder(workspace, name)
+    names = sorted(file.name.removesuffix(".batch.json") for file in folder.glob("*.batch.json"))
+    return {batch: record for batch in names if (record := read_batch(folder, batch))}
+
+
+def cell_states(workspace: Workspace, name: str) -> list[dict[str, Any]]:
+    """Cells that wait for a worker or are at one, for pages: their key, state, worker and share.
+
+    Returns:
+        A row for each cell: ``key``, ``state`` (``submitted``, ``running``, ``made`` or ``stopped``), ``worker``,
+        ``fraction`` and ``batch``.
+    """
+    folder = cells_folder(workspace, name)
+    rows: list[dict[str, Any]] = []
+    for batch, record in open_batches(workspace, name).items():
+        said = read_worker(folder, batch)
+        for key in record.get("cells", {}):
+            row = {"key": key, "state": "submitted", "worker": said.get("worker", ""), "fraction": 0.0, "batch": batch}
+            if key in said.get("made", []):
+                row |= {"state": "made", "fraction": 1.0}
+            elif key == said.get("current"):
+                state = "running" if said.get("state") == "running" else "stopped"
+                row |= {"state": state, "fraction": said.get("fraction", 0.0)}
+            rows.append(row)
+    return rows
+
+
+class WorkerFile:
+    """A worker's own file.
+
+    Args:
+        file: The file; None writes none.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._file, self._lock, self._last = file, threading.Lock(), float("-inf")
+        pid, host, created = os.getpid(), socket.gethostname(), 0.0
+        with suppress(psutil.Error):
+            created = psutil.Process().create_time()
+        self.record: WorkerRecord = {
+            "state": "running",
+            "worker": f"{host}:{pid}",
+            "host": host,
+            "pid": pid,
+            "created": created,
+            "beat": 0,
+            "current": "",
+            "fraction": 0.0,
+            "made": [],
+            "failed": [],
+        }
+
+    def tell(self, fraction: float) -> None:
+        """Sets the share of the cell that is being made; written now and then."""
+        self.record["fraction"] = fraction
+        if time.monotonic() - self._last > WRITE_EVERY_S:
+            self.write()
+
+    def write(self, **changes: Any) -> None:
+        """Writes the file."""
+        with self._lock:
+            self._last = time.monotonic()
+            self.record["beat"] += 1
+            self.record["updated"] = time.time()
+            cast(dict[str, Any], self.record).update(changes)
+            if self._file is not None:
+                write_json(self._file, self.record)
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Inside, the file is written every few seconds: a worker that is silent for long is lost."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(BEAT_S):
+                with suppress(OSError):  # a full disk is found by whoever writes results
+                    self.write()
+
+        thread = threading.Thread(target=beat, daemon=True)
+        self.write()
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def ended_properly(record: Mapping[str, Any]) -> bool:
+    """Whether a worker said how it ended.
+
+    Example:
+        >>> ended_properly({"state": "running"}), ended_properly({"state": "stopped"}), ended_properly({})
+        (False, True, False)
+    """
+    return record.get("state") in ("ended", "stopped", "refused")

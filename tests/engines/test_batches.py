@@ -1,0 +1,68 @@
+"""Jobs hold each cell once, behind what it is made from, and last as long as they should."""
+
+from __future__ import annotations
+
+import hypothesis
+from hypothesis import strategies as st
+
+from metapt_explore.engines.batches import plan_batches
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> tuple[dict[str, list[str]], dict[str, float]]:
+    """Cells, each made from earlier ones, and what some of them take."""
+    number = draw(st.integers(1, 12))
+    names = [f"c{i}" for i in range(number)]
+    parents = {
+        name: draw(st.lists(st.sampled_from(names[:i]), max_size=3, unique=True)) if i else []
+        for i, name in enumerate(names)
+    }
+    known = draw(st.lists(st.sampled_from(names), unique=True))
+    return parents, {name: draw(st.floats(0, 1000)) for name in known}
+
+
+@hypothesis.given(graphs(), st.integers(1, 4), st.floats(0.1, 2000))
+def test_round_by_round_every_cell_is_made_once(
+    graph: tuple[dict[str, list[str]], dict[str, float]], slots: int, longest: float
+) -> None:
+    parents, seconds = graph
+    waiting, done, order = dict(parents), set[str](), list[str]()
+    while waiting:
+        batches = plan_batches(waiting, done, seconds, free=slots, slots=slots, longest=longest)
+        assert 1 <= len(batches) <= slots, "something can always be made"
+        for batch in batches:
+            assert batch
+            for place, key in enumerate(batch):
+                assert set(parents[key]) <= done | set(batch[:place]), "behind its parents"
+                del waiting[key]
+            if all(key in seconds for key in parents) and len(batch) > 1:
+                assert sum(seconds[key] for key in batch) <= longest * 1.01
+            order += batch
+        done |= {key for batch in batches for key in batch}
+    assert sorted(order) == sorted(parents)
+
+
+def test_work_is_shared_out_among_the_workers() -> None:
+    cells: dict[str, list[str]] = {f"prompt/{i}": [] for i in range(8)}
+    batches = plan_batches(cells, (), dict.fromkeys(cells, 60.0), free=4, slots=4, longest=3600)
+    assert [len(batch) for batch in batches] == [2, 2, 2, 2]
+
+
+def test_a_job_lasts_minutes_not_hours() -> None:
+    cells: dict[str, list[str]] = {f"prompt/{i}": [] for i in range(100)}
+    batches = plan_batches(cells, (), dict.fromkeys(cells, 60.0), free=1, slots=1, longest=600)
+    assert [len(batch) for batch in batches] == [10]
+
+
+def test_one_cell_that_is_longer_than_a_job_is_a_job() -> None:
+    assert plan_batches({"a": [], "b": []}, (), {"a": 1e6, "b": 1.0}, free=1, slots=1, longest=60) == [["a"]]
+
+
+def test_what_follows_from_a_jobs_own_cells_comes_first() -> None:
+    """The model is loaded and the prompt is at hand."""
+    cells = {"p0": [], "p1": [], "s0": ["p0"], "s1": ["p1"]}
+    assert plan_batches(cells, (), dict.fromkeys(cells, 1.0), free=1, slots=1, longest=2) == [["p0", "s0"]]
+
+
+def test_what_waits_for_another_worker_waits() -> None:
+    assert plan_batches({"score": ["prompt"]}, (), {}, free=2, slots=2, longest=60) == []
