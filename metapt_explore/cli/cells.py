@@ -76,7 +76,8 @@ def make(
     from metapt_explore.study.worker_file import cells_folder, read_batch
 
     opened, console = Workspace(workspace), make_console()
-    config = find_study(study, opened)
+    # A worker's study is the workspace's, whatever file of that name lies where it was started.
+    config = find_study(study, opened) if batch is None else opened.study_config(study)
     expected: dict[str, str] = {}
     if batch is not None:
         expected = dict(read_batch(cells_folder(opened, config.name), batch).get("cells", {}))

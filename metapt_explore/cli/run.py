@@ -271,10 +271,9 @@ def _is_seed(text: str) -> bool:
 
 def parse_on(text: str | None) -> str:
     """Reads where a study is to be computed; by default what the machine file says, else in this process."""
-    from metapt_explore.config.machine import machine_config
-    from metapt_explore.engines.choose import HERE, check_engine
+    from metapt_explore.engines.choose import check_engine, usual_engine
 
-    return check_engine(text or machine_config().on or HERE)
+    return check_engine(text) if text else usual_engine()
 
 
 def parse_until(text: str) -> Until:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from metapt_explore.config.machine import MachineConfig
+from metapt_explore.config.machine import MachineConfig, machine_config
 from metapt_explore.engines.base import Engine
 from metapt_explore.engines.coordinator import Coordinator
 from metapt_explore.engines.local import LocalEngine
 from metapt_explore.errors import UserError, did_you_mean
+from metapt_explore.paths import machine_path
 from metapt_explore.study.pipeline import StudyPipeline
 
 #: In this process, on no engine.
@@ -30,6 +31,19 @@ def check_engine(word: str) -> str:
     if colon and (kind != "local" or not number.isdecimal() or int(number) < 1):
         raise UserError(f"'--on {word}': only local takes a number of processes, such as local:4.")
     return word
+
+
+def usual_engine() -> str:
+    """The engine that the machine file says; `here` where it says none.
+
+    Raises:
+        UserError: Naming the file, where there is no such engine.
+    """
+    word = machine_config().on or HERE
+    try:
+        return check_engine(word)
+    except UserError as error:
+        raise UserError(f"{machine_path()}: on: {error}") from None
 
 
 def make_engine(word: str, machine: MachineConfig) -> Engine | None:

@@ -7,9 +7,11 @@ could not make becomes a failed part of the run, with the worker's reason.
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -50,6 +52,8 @@ class Coordinator:
         self._cells: dict[str, Stage] = {}
         self._parents: dict[str, list[str]] = {}
         self._done: set[str] = set()
+        #: A full disk fails every cell alike, so it stops the run as it does in one process.
+        self._no_place: OSError | None = None
 
     # ------------------------------------------------------------------------------ what a run asks of it
 
@@ -59,7 +63,7 @@ class Coordinator:
         with study.remembering():
             self._look_at(stages)
             try:
-                self._live.adopt()
+                self._live.adopt(self._ids())
                 seconds = predicted_seconds(study) if len(self._done) < len(self._cells) else {}
                 while self._step(seconds):
                     time.sleep(self._engine.poll_s)
@@ -107,10 +111,20 @@ class Coordinator:
                 self._reasons.setdefault(key, (None, ""))
         self._study.progress.found(self._done)
 
+    def _ids(self) -> dict[str, str]:
+        """The ids of cells, as far as they can be named."""
+        ids = {}
+        for key, stage in self._cells.items():
+            with suppress(UserError):
+                ids[key] = stage.id
+        return ids
+
     def _step(self, seconds: Mapping[str, float]) -> bool:
         """Takes in what has ended, hands out what can be made; returns whether there is more to wait for."""
         for batch, record, said, end in self._live.ended():
             self._take_in(batch, record, said, lost=True, end=end)
+        if self._no_place is not None:
+            raise self._no_place
         waiting = self._waiting()
         while light := [key for key in waiting if is_light(self._cells[key]) and self._is_ready(key)]:
             for key in light:
@@ -193,6 +207,10 @@ class Coordinator:
             named = Named(f"worker {said.get('error', '')}", "a worker could not begin or go on")
             for key in left:
                 self._reasons[key] = (named, said.get("error", ""))
+        elif state == "stopped" and said.get("no_place"):
+            self._no_place = OSError(errno.ENOSPC, f"a worker could not write its results: {said.get('error', '')}")
+        elif state == "stopped" and said.get("error"):
+            self._count_attempt([current] if current in left else left, said["error"])
         elif state == "stopped":
             if not made and said.get("fraction", 0.0) <= self._shares.get(f"stopped {current}", 0.0):
                 self._count_attempt([current] if current in left else left, "it was stopped before it got any further")

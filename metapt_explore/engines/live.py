@@ -57,16 +57,28 @@ class LiveBatches:
         """Cells that workers have."""
         return {key for record in self._records.values() for key in record.get("cells", {})}
 
-    def adopt(self) -> None:
-        """Takes over what an earlier run of the study has submitted; what another engine has is left to it."""
+    def adopt(self, ids: Mapping[str, str]) -> None:
+        """Takes over what an earlier run of the study has submitted and still runs.
+
+        What has ended meanwhile is put away: what it made is found in the workspace, and what it could not make is
+        tried again. So is what another engine has, and what makes other artifacts than are asked for now.
+
+        Args:
+            ids: The id of each cell, by key.
+        """
         kind = self._engine.name.partition(":")[0]
         for batch, record in open_batches(self._study.workspace, self._study.config.name).items():
             if batch in self._records:
                 continue
-            if record.get("engine", "").partition(":")[0] == kind and "handle" in record:
+            handle = record.get("handle", "")
+            is_ours = bool(handle) and record.get("engine", "").partition(":")[0] == kind
+            is_at_work = is_ours and self._engine.states([handle]).get(handle, "gone") != "gone"
+            if is_at_work and all(ids.get(key, cell) == cell for key, cell in record.get("cells", {}).items()):
                 cancel_batch_file(self._folder, batch).unlink(missing_ok=True)
                 self._records[batch] = record
             else:
+                if is_at_work:
+                    self._engine.cancel([handle])
                 # Its worker may be at work all the same: each artifact has a lock, so nothing is computed twice.
                 self.put_away(batch)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from types import FrameType
 
 from metapt_explore.config import StudyConfig
@@ -21,7 +22,7 @@ from metapt_explore.stages.base import Stage
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.cells import stages_of
-from metapt_explore.study.failures import Failures
+from metapt_explore.study.failures import Failures, stops_everything
 from metapt_explore.study.job_file import cancel_file
 from metapt_explore.study.pipeline import StudyPipeline
 from metapt_explore.study.trackers import trackers_of
@@ -62,6 +63,10 @@ class CellWorker:
         self._told, self._stop_asked = listener, False
         folder = cells_folder(workspace, config.name)
         self._cancels = [cancel_file(workspace, config.name)]
+        #: When a cancel was asked for that a killed run has left; a worker by hand goes on in spite of it.
+        self._left = _asked_at(self._cancels[0]) if batch is None else None
+        if self._left is not None and workspace.is_locked(config.name):
+            self._left = None  # the run that it is meant for is at work
         if batch is not None:
             folder.mkdir(parents=True, exist_ok=True)
             self._cancels.append(cancel_batch_file(folder, batch))
@@ -78,7 +83,7 @@ class CellWorker:
         self._stop_asked = True
 
     def _should_stop(self) -> bool:
-        return self._stop_asked or any(file.exists() for file in self._cancels)
+        return self._stop_asked or any(_asked_at(file) not in (None, self._left) for file in self._cancels)
 
     def _on_state(self, state: State) -> None:
         self.file.tell(state.done / state.total if state.total else 0.0)
@@ -106,8 +111,13 @@ class CellWorker:
             except (Cancelled, KeyboardInterrupt):
                 file.write(state="stopped")
                 raise
+            except OSError as error:
+                # A full disk or a lost share is no fault of a cell: others go on, and it is tried again.
+                with suppress(OSError):
+                    file.write(state="stopped", error=str(error), no_place=stops_everything(error))
+                raise
             except BaseException as error:
-                said = str(error) if isinstance(error, UserError | OSError) else f"{type(error).__name__}: {error}"
+                said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
                 file.write(state="refused", error=said)
                 raise
         return pipeline.failed
@@ -130,6 +140,14 @@ class CellWorker:
                 file.write(made=told, failed=[part.as_dict() for part in failures.parts])
         finally:
             pipeline.failed, pipeline.failures = failures.parts, None
+
+
+def _asked_at(file: Path) -> int | None:
+    """When a cancel file was written; None where there is none."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def refuse_another(stage: Stage, expected: str) -> None:

@@ -62,7 +62,8 @@ class WorkerRecord(TypedDict, total=False):
         fraction: Share of that cell.
         made: Keys of the cells that it has computed.
         failed: Parts that failed, as `FailedPart.as_dict` has them.
-        error: Why it could not begin or go on.
+        error: Why it could not begin or go on; with ``stopped`` an error of files, after which it is tried again.
+        no_place: Whether that was a full or read-only disk, which stops the run.
         updated: When this was written.
     """
 
@@ -77,6 +78,7 @@ class WorkerRecord(TypedDict, total=False):
     made: list[str]
     failed: list[dict[str, Any]]
     error: str
+    no_place: bool
     updated: float
 
 
