@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.config.machine import machine_config
-from metapt_explore.engines.choose import HERE, hand_out
+from metapt_explore.engines.choose import HERE, closing, hand_out
 from metapt_explore.errors import Cancelled
 from metapt_explore.progress.console import make_console
 from metapt_explore.progress.notebook import NotebookView, in_notebook
@@ -61,11 +61,8 @@ def run(
                 progress.deadline = view.began + 60 * minutes
             study = Study(config, opened, progress)
             coordinator = hand_out(study, on, machine_config())
-            try:
+            with closing(coordinator):
                 study.run(init_seeds, until)
-            finally:
-                if coordinator is not None:
-                    coordinator.close()
     except KeyboardInterrupt:
         raise Cancelled from None
     finally:

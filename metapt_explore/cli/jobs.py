@@ -43,12 +43,17 @@ def cancel(
     from metapt_explore.jobs import queue
     from metapt_explore.jobs.state import ACTIVE, job_state
     from metapt_explore.storage.workspace import Workspace
+    from metapt_explore.study.worker_file import stop_workers
 
     opened = Workspace(workspace)
     if study not in opened.study_names():
         names = opened.study_names() or ["(none)"]
         raise UserError(f"The workspace {opened.folder} has no study '{study}'. {did_you_mean(study, names)}")
     status = job_state(opened, study)["status"]
+    workers = stop_workers(opened, study) if status not in ACTIVE else 0
+    if workers:
+        say(make_console(), f"'{study}': its run is gone; its workers ({workers}) were asked to stop.")
+        return
     if status not in ACTIVE:
         raise UserError(f"'{study}' neither runs nor waits: {status}.")
     queue.cancel(opened, study)

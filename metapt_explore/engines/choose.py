@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
 from metapt_explore.config.machine import MachineConfig, machine_config
 from metapt_explore.engines.base import Engine
 from metapt_explore.engines.coordinator import Coordinator
@@ -13,6 +19,8 @@ from metapt_explore.study.pipeline import StudyPipeline
 #: In this process, on no engine.
 HERE = "here"
 NAMES = (HERE, "local")
+#: Signals that end a run on an engine as Ctrl-C does: `kill`, and a terminal that is closed.
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 def check_engine(word: str) -> str:
@@ -78,3 +86,35 @@ def hand_out(study: StudyPipeline, word: str, machine: MachineConfig) -> Coordin
         return None
     study.elsewhere = coordinator = Coordinator(study, engine, machine)
     return coordinator
+
+
+@contextmanager
+def closing(coordinator: Coordinator | None) -> Iterator[None]:
+    """Stops the workers of a run when the body ends, also by SIGTERM or a closed terminal.
+
+    Args:
+        coordinator: What hands out the run's cells; None where there is no engine, and signals are as ever.
+
+    Raises:
+        KeyboardInterrupt: Where such a signal came.
+    """
+    if coordinator is None:
+        yield
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        # What is ignored stays so: `nohup` means it.
+        caught = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, on_signal) for number in caught}
+    try:
+        yield
+    finally:
+        try:
+            coordinator.close()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

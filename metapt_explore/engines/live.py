@@ -11,6 +11,7 @@ from metapt_explore.errors import shortened
 from metapt_explore.storage.files import write_json
 from metapt_explore.study.pipeline import StudyPipeline
 from metapt_explore.study.worker_file import (
+    STOP_GRACE_S,
     BatchRecord,
     WorkerRecord,
     batch_file,
@@ -21,8 +22,6 @@ from metapt_explore.study.worker_file import (
     read_worker,
 )
 
-#: Seconds that workers have to write a checkpoint when they are stopped.
-STOP_GRACE_S = 60.0
 #: Seconds between two looks while they do.
 STOP_POLL_S = 0.1
 #: Characters of a worker's last line that a message quotes.

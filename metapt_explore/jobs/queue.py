@@ -25,6 +25,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from metapt_explore.config import StudyConfig, to_yaml
+from metapt_explore.config.machine import machine_config
 from metapt_explore.errors import UserError
 from metapt_explore.jobs.gpus import worker_devices
 from metapt_explore.jobs.state import (
@@ -235,11 +237,19 @@ def ensure_workers(workspace: Workspace) -> int:
         return 0
     started = 0
     with _starting:
-        for number, device in enumerate(worker_devices()[: len(waiting)]):
+        for number, device in enumerate(_devices()[: len(waiting)]):
             if not worker_alive(workspace, number):
                 _start_worker(workspace, number, device)
                 started += 1
     return started
+
+
+def _devices() -> list[str | None]:
+    """One entry a worker. An engine divides the cards itself, so a single worker sees all of them."""
+    with suppress(UserError):  # a run says what is wrong with the machine file
+        if (machine_config().on or "here") != "here":
+            return [None]
+    return worker_devices()
 
 
 def worker_lock(workspace: Workspace, number: int) -> FileLock:

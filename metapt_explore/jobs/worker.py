@@ -38,6 +38,7 @@ from metapt_explore.storage.presence import is_alive, present
 from metapt_explore.storage.processes import identity, is_here, is_same
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.job_file import JobRecord, cancel_file, fraction_of_same, read_job, write_job
+from metapt_explore.study.worker_file import STOP_GRACE_S, batches_at_work
 
 #: Seconds between checks of the process, of requests, and of a full disk.
 PROCESS_POLL_S = 0.1
@@ -241,10 +242,13 @@ def _watch(workspace: Workspace, name: str, request: Request) -> Exit | None:
             write_request(workspace, name, request)
     log.info("%s: %s", name, f"started, process {started.pid}" if started else "found at work")
     cancelled_at: float | None = None
+    grace = KILL_GRACE_S
     while (started.poll() is None) if started else is_alive(child, workspace.folder):
         if is_cancelling(workspace, name):
             cancelled_at = cancelled_at or time.monotonic()
-            if time.monotonic() - cancelled_at > KILL_GRACE_S:
+            if batches_at_work(workspace, name):
+                grace = STOP_GRACE_S + KILL_GRACE_S  # it waits for the checkpoints of its workers
+            if time.monotonic() - cancelled_at > grace:
                 kill(child)
                 if started:
                     started.wait()

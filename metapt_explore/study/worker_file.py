@@ -27,6 +27,10 @@ from metapt_explore.storage.workspace import Workspace
 
 #: Seconds between two signs of life of a worker, also while one long call computes.
 BEAT_S = 5.0
+#: Seconds without a beat after which a worker that no run watches counts as gone.
+SILENT_S = 120.0
+#: Seconds that workers have to write a checkpoint when they are stopped.
+STOP_GRACE_S = 60.0
 #: Seconds between two writes where only the share has changed.
 WRITE_EVERY_S = 1.0
 
@@ -146,6 +150,35 @@ def cell_states(workspace: Workspace, name: str) -> list[dict[str, Any]]:
                 row |= {"state": state, "fraction": said.get("fraction", 0.0)}
             rows.append(row)
     return rows
+
+
+def batches_at_work(workspace: Workspace, name: str) -> list[str]:
+    """The batches of a study whose workers live, whether or not a run watches them."""
+    folder = cells_folder(workspace, name)
+    return [batch for batch in open_batches(workspace, name) if _lives(read_worker(folder, batch))]
+
+
+def _lives(said: WorkerRecord) -> bool:
+    if said.get("state") != "running" or abs(time.time() - said.get("updated", 0.0)) > SILENT_S:
+        return False
+    if said.get("host") != socket.gethostname():
+        return True  # nobody here can look closer
+    try:
+        return bool(abs(psutil.Process(said["pid"]).create_time() - said.get("created", 0.0)) < 1)
+    except (psutil.Error, KeyError):
+        return False
+
+
+def stop_workers(workspace: Workspace, name: str) -> int:
+    """Asks the workers of a study to stop with a checkpoint, where the run that started them is gone.
+
+    Returns:
+        How many are at work.
+    """
+    batches = batches_at_work(workspace, name)
+    for batch in batches:
+        cancel_batch_file(cells_folder(workspace, name), batch).touch()
+    return len(batches)
 
 
 class WorkerFile:

@@ -123,10 +123,10 @@ def wait_in_pretraining() -> None:
     Progress.advance = slowly  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("how", ["cancel", "minutes"])
+@pytest.mark.parametrize("how", ["cancel", "signal", "minutes"])
 def test_a_run_that_stops_stops_its_workers_with_a_checkpoint(serial: Serial, tmp_path: Path, how: str) -> None:
     workspace = Workspace(tmp_path / "workspace")
-    options = () if how == "cancel" else ("--minutes", "1000")
+    options = () if how != "minutes" else ("--minutes", "1000")
     run = start(serial.file, workspace.folder, serial.home, *options, in_worker=wait_in_pretraining)
 
     def at_step_two() -> bool:
@@ -136,8 +136,11 @@ def test_a_run_that_stops_stops_its_workers_with_a_checkpoint(serial: Serial, tm
     wait(at_step_two, lambda: f"both prompts at half: {cell_states(workspace, 'tiny')} {said(workspace.folder)}")
     pids = [row["worker"].rpartition(":")[2] for row in cell_states(workspace, "tiny") if row["state"] == "running"]
     assert len(set(pids)) == 2
-    if how == "cancel":
-        (workspace.study_folder("tiny") / "cancel").touch()
+    if how != "minutes":
+        if how == "cancel":
+            (workspace.study_folder("tiny") / "cancel").touch()
+        else:
+            os.kill(int(run.pid or 0), signal.SIGTERM)
         run.join(LIMIT)
         assert run.exitcode == 130, said(workspace.folder)
         assert job_state(workspace, "tiny")["status"] == "cancelled"
