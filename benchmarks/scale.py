@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import scale_studies
 import scale_texts
 from scale_measure import Measure, measure_apart, measure_here, with_exponents
 
 from metapt_explore.storage.manifest import manifest
 
-#: Parts and what each measures; clusters, studies, seeds and workers add theirs here.
-PARTS: dict[str, Sequence[Measure]] = {"texts": scale_texts.MEASURES}
+#: Parts and what each measures; clusters and workers add theirs here.
+PARTS: dict[str, Sequence[Measure]] = {"texts": scale_texts.MEASURES, "studies": scale_studies.MEASURES}
 
 
 def find_measure(name: str) -> Measure:

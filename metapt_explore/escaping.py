@@ -168,13 +168,38 @@ def from_csv_rows(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     guarded = False
     for row in rows:
         for cell in row:
-            match = FORMULA.match(cell)
-            if match and not match.group(1) and not NUMBER.fullmatch(cell):
+            guard = guard_of(cell)
+            if guard is False:
                 return [list(row) for row in rows]
-            guarded = guarded or bool(match and match.group(1))
+            guarded = guarded or guard is True
     if not guarded:
         return [list(row) for row in rows]
-    return [[cell[1:] if (m := FORMULA.match(cell)) and m.group(1) else cell for cell in row] for row in rows]
+    return [[unguarded(cell) for cell in row] for row in rows]
+
+
+def guard_of(cell: str) -> bool | None:
+    """Whether a cell that begins like a formula has a guard in front; None for other cells.
+
+    Example:
+        >>> guard_of("'=1+1"), guard_of("=1+1"), guard_of("-0.5"), guard_of("'tis")
+        (True, False, None, None)
+    """
+    match = FORMULA.match(cell)
+    if match is None:
+        return None
+    if match.group(1):
+        return True
+    return None if NUMBER.fullmatch(cell) else False
+
+
+def unguarded(cell: str) -> str:
+    """A cell as it was before `csv_cell`.
+
+    Example:
+        >>> unguarded("'=1+1"), unguarded("'tis")
+        ('=1+1', "'tis")
+    """
+    return cell[1:] if guard_of(cell) else cell
 
 
 def csv_text(table: pd.DataFrame) -> str:

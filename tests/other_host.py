@@ -38,7 +38,7 @@ def why_no_namespaces() -> str:
     """Why no process of its own namespaces can be started here; empty if it can."""
     if shutil.which("unshare") is None:
         return "this system has no unshare"
-    done = subprocess.run([*UNSHARE, sys.executable, "-c", NAMED], capture_output=True, text=True, check=False)
+    done = subprocess.run([*UNSHARE, sys.executable, "-c", NAMED], capture_output=True, encoding="utf-8", check=False)
     return "" if done.returncode == 0 else f"no namespaces may be made here: {done.stderr.strip()[:80]}"
 
 

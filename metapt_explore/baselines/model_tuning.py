@@ -21,6 +21,7 @@ from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome, Sco
 from metapt_explore.baselines.zero_shot import calibrated_scores, content_free
 from metapt_explore.config import Placement
 from metapt_explore.config.families import FAMILIES
+from metapt_explore.errors import UserError
 from metapt_explore.fewshot.scoring import LabelledTexts, Metrics, measure
 from metapt_explore.fewshot.tuning_steps import epoch_rows
 from metapt_explore.models.backbone import Backbone
@@ -207,6 +208,11 @@ def add_gradient(
     Returns:
         The loss.
     """
+    if backbone.dtype == torch.float16:
+        raise UserError(
+            "Training inside a model in float16 loses small gradients: set `model.dtype: float32`, or leave this "
+            "baseline out."
+        )
     bank = backbone.bank(train.texts, pattern)
     longest = max(len(bank.token_ids[row]) for row in rows)
     trained = trained or Trained(TrainedWeights([]))

@@ -84,6 +84,7 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
     from metapt_explore.config import load_study
     from metapt_explore.models.text_lengths import format_cut
     from metapt_explore.storage.workspace import Workspace
+    from metapt_explore.study.clustering_costs import clustering_costs, format_clustering
     from metapt_explore.study.problems import looking
     from metapt_explore.study.study import Study
 
@@ -99,6 +100,9 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
         study = Study(config, opened, progress)
         cost = study.preview(findings.texts, findings.splits)
         cost.before_seconds = time.monotonic() - began - cost.spent
+        rows = cost.assumed_texts if findings.texts is None else int(findings.texts.summary["kept"])
+        clusterings = clustering_costs(study, rows) if rows else {}
+        cost.clusterings = {name: each.as_dict() for name, each in clusterings.items()}
     if as_json:
         shares = [share.as_dict() for share in findings.cut]
         echo(
@@ -114,6 +118,8 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
         )
     else:
         print_plan(config, cost, console)
+        for name, each in clusterings.items():
+            say(console, format_clustering(name, each))
         for share in findings.cut:
             say(console, format_cut(share))
         print_displacements(config, console)
@@ -165,7 +171,7 @@ def print_plan(config: StudyConfig, cost: Cost, console: Console) -> None:
         f"About {format_time(cost.seconds + cost.before_seconds)} in all, peak memory about "
         f"{cost.peak_mib / 1024:.1f} GiB: {format_time(cost.seconds)} with models, {format_time(cost.before_seconds)} "
         f"for reading texts and loading models. Measured in {cost.spent:.0f} s on {cost.device}, {cost.dtype}; "
-        "clusterings come on top.",
+        f"clusterings take {format_time(sum(each['seconds'] for each in cost.clusterings.values()))} on top.",
     )
     if cost.assumed_texts is not None:
         say(

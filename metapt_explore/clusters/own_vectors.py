@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from metapt_explore.texts.rows import TextInput
 
+#: An .npy file of more bytes is mapped, not read.
+MAPPED_BYTES = 2**26
+
 
 @dataclass(frozen=True, eq=False)
 class OwnVectors:
@@ -29,7 +32,7 @@ class OwnVectors:
 
     Attributes:
         file: The file, for messages.
-        vectors: ``[rows, width]`` in fp32.
+        vectors: ``[rows, width]`` in fp32; a large .npy file mapped as it is.
         keys: What says which text a row is of; None where that is its place.
         by_text: Whether that is the text: one that differs in case or punctuation alone is taken where there is none
             that is equal.
@@ -54,6 +57,10 @@ class OwnVectors:
         Raises:
             UserError: Where a text has no vector, or a useless one; names the file and its row.
         """
+        return self.at(self.places_of(rows, keys, source_rows))
+
+    def places_of(self, rows: Sequence[int], keys: Sequence[str], source_rows: int) -> np.ndarray:
+        """Where the vectors of some texts stand in the file, ``[texts]``; see `of`."""
         if self.keys is None:
             self.check_rows(source_rows)
             places = np.asarray(rows, dtype=np.int64)
@@ -67,7 +74,12 @@ class OwnVectors:
                     f"'{missing[0][:80]}'."
                 )
             places = np.array(found, dtype=np.int64)
-        chosen = self.vectors[places]
+        return places
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """The vectors at some places, checked, ``[places, width]`` in fp32; see `of`."""
+        with np.errstate(over="ignore"):  # what fp32 cannot hold becomes infinite, which is reported by its row
+            chosen: np.ndarray = np.asarray(self.vectors[places]).astype(np.float32, copy=False)
         self._check(chosen, places)
         return chosen
 
@@ -124,12 +136,19 @@ def read_vectors(settings: FileEmbeddings) -> OwnVectors:
     path = existing(Path(settings.file))
     try:
         if path.suffix.lower() == ".npy":
-            return OwnVectors(settings.file, _as_matrix(np.load(path, allow_pickle=False), settings.file))
+            mapped: Literal["r"] | None = "r" if path.stat().st_size > MAPPED_BYTES else None
+            array = np.load(path, mmap_mode=mapped, allow_pickle=False)
+            return OwnVectors(settings.file, _as_matrix(array, settings.file))
         import pyarrow.parquet
 
         table = pyarrow.parquet.ParquetFile(path).read()
     except UserError:
         raise
+    except MemoryError:
+        raise UserError(
+            f"{settings.file}: memory ran out while it was read; nothing is wrong with it. Close other programs, or "
+            "store fewer vectors."
+        ) from None
     except Exception as error:  # libraries raise all kinds of errors for a damaged file
         what = "an .npy file of numbers" if path.suffix.lower() == ".npy" else "a Parquet file"
         raise UserError(f"{settings.file} cannot be read as {what} ({type(error).__name__}).") from None
@@ -153,6 +172,8 @@ def _as_matrix(array: np.ndarray, file: str) -> np.ndarray:
             f"{file} holds an array of {array.dtype} with the shape {list(array.shape)}; a matrix of numbers, "
             "[texts, width], is expected."
         )
+    if isinstance(array, np.memmap):  # read part by part
+        return array
     with np.errstate(over="ignore"):  # what fp32 cannot hold becomes infinite, which is reported by its row
         matrix: np.ndarray = array.astype(np.float32)
     return matrix

@@ -27,6 +27,7 @@ from metapt_explore.config.model_baselines import (
     FullBaseline,
     InContextBaseline,
     InstructionSearchBaseline,
+    TunedModelBaseline,
     ZeroShotBaseline,
 )
 from metapt_explore.config.peft_baselines import (
@@ -110,6 +111,22 @@ def check_study_baselines(study: StudyConfig) -> None:
     check_names(study.baselines, [method.name for method in study.methods])
     check_calibration(study.baselines, study.verbalizer.decode)
     check_ensembles(study)
+    check_trained(study)
+
+
+def check_trained(study: StudyConfig) -> None:
+    """Refuses baselines that train a language model whose weights are quantised or spread over devices.
+
+    Raises:
+        ValueError: Naming the baseline.
+    """
+    key = next((key for key in ("quantised", "device_map") if getattr(study.model, key) is not None), None)
+    for baseline in study.baselines if key else ():
+        if isinstance(baseline, TunedModelBaseline):
+            raise ValueError(
+                f"baseline '{baseline.name}' trains inside the language model, which does not go with `model.{key}`: "
+                "leave one of them out"
+            )
 
 
 def check_names(baselines: Sequence[BaselineConfig], methods: Sequence[str]) -> None:

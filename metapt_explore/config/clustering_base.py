@@ -29,7 +29,7 @@ class ClusteringConfig(Kind):
 
     Example:
         >>> ClusteringConfig(name="topics", algorithm="kmeans", n_clusters=4)
-        KMeansClustering(name='topics', algorithm='kmeans', dimensions=50, n_clusters=4, seed=None)
+        KMeansClustering(name='topics', algorithm='kmeans', dimensions=50, fit_rows=None, n_clusters=4, seed=None)
     """
 
     told_by = ("algorithm",)

@@ -30,6 +30,7 @@ class FamilyFacts:
         has_vocabulary: Whether classes are read from words.
         left_to_right: Whether tokens see those before them only.
         reads_at_mask: Whether a template marks the place of the answer.
+        large: Whether its models run in float16, quantised, or spread over devices (`models.placing`).
     """
 
     title: str
@@ -40,6 +41,7 @@ class FamilyFacts:
     has_vocabulary: bool = True
     left_to_right: bool = False
     reads_at_mask: bool = False
+    large: bool = False
 
 
 FAMILIES: dict[str, FamilyFacts] = {
@@ -50,6 +52,7 @@ FAMILIES: dict[str, FamilyFacts] = {
         "causal:CausalBackbone",
         ("ForCausalLM", "LMHeadModel"),
         left_to_right=True,
+        large=True,
     ),
     "encoder_decoder": FamilyFacts(
         "encoder-decoder",

@@ -24,10 +24,20 @@ class ModelConfig(Strict):
         description="encoder-decoders: whether <extra_id_0> stands for the answer, as in T5's own training text; "
         "where the tokenizer has it when absent (false suits Flan-T5)",
     )
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 where the machine multiplies it in hardware"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="auto: bfloat16 where the machine multiplies it in hardware; on a card that does not, float16 for "
+        "decoder-only models; else float32",
     )
     device: Text = Field("auto", description="auto, cpu, cuda, cuda:1 …")
+    device_map: Literal["auto"] | dict[Text, int | Text] | None = Field(
+        None,
+        description="decoder-only: layers over several cards, the host (`cpu`) and the `disk`, in place of `device`: "
+        "auto, or a device for each part, such as {model.embed_tokens: 0, model.layers.0: 0, model.layers.1: 1 …}",
+    )
+    quantised: Literal["4bit", "8bit"] | None = Field(
+        None, description="decoder-only: weights of 4 bits (NF4) or 8, by bitsandbytes (the extra `quantised`)"
+    )
     max_text_tokens: Count = Field(64, description="longer texts are cut")
     pass_memory_gib: float | None = Field(
         None,
@@ -46,6 +56,14 @@ class ModelConfig(Strict):
         le=100_000,
         description="behind it: host memory where the model is on a GPU, else disk (in the user's cache)",
     )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ModelConfig:
+        if self.device_map is not None and self.device != "auto":
+            raise ValueError("`device_map` says where each part of the model runs: leave `device` out")
+        if self.device_map == {}:
+            raise ValueError("`device_map` is empty: write auto, or a device for each part")
+        return self
 
 
 class EncoderConfig(Strict):

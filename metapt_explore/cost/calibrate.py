@@ -89,6 +89,7 @@ def preview(
     )
     of_pass = max(min(backbone.pass_bytes, largest * row), min(SCORING_SHARE * backbone.pass_bytes, scored))
     dtype = str(backbone.dtype).removeprefix("torch.")
+    dtype += f", weights of {study.model.quantised}" if study.model.quantised else ""
     of_weights = getattr(getattr(backbone, "fast", None), "later_bytes", 0)
     slack = HEAP_SLACK if backbone.device.type == "cpu" else 1.0
     needed = Memory(slack * states / MIB, slack * (of_pass + of_weights + prompts_bytes(study, backbone)) / MIB)
@@ -135,7 +136,7 @@ def measure(
         check: Called now and then; may raise to stop.
     """
     if kept is not None:
-        speed = replace(kept, base_mib=memory_mib(backbone.device))
+        speed = replace(kept, base_mib=loaded_mib(backbone))
     else:
         tokens = max(1, round(reckoning.text_tokens))
         speed = calibrate(study, tasks, backbone, text_tokens=tokens, sets=reckoning.row_sets, check=check)
@@ -214,7 +215,7 @@ def calibrate(
         check: Called between timed runs; may raise to stop.
     """
     began = time.perf_counter()
-    base = memory_mib(backbone.device)
+    base = loaded_mib(backbone)
     pre_rows, tuned_rows = _step_rows(study), _tuned_rows(study, tasks)
     # A row of a pass of some dozens is as fast as one of a larger pass.
     pre_rows, tuned_rows = min(pre_rows, MOST_ROWS), min(tuned_rows, MOST_ROWS)
@@ -254,6 +255,12 @@ def encoder_speed(encoder: EncoderConfig, device: str) -> tuple[float, float]:
             seconds.append(time.perf_counter() - start)
     weights = sum(weight.nbytes for weight in loaded.model.parameters()) / MIB
     return min(seconds[1:]) / sum(map(len, rows)), weights
+
+
+def loaded_mib(backbone: Backbone) -> float:
+    """Memory in use with a model loaded: `memory_mib`, of all cards that it is spread over."""
+    devices = {weight.device for weight in backbone.model.parameters() if weight.device.type == "cuda"}
+    return sum(map(memory_mib, devices)) if len(devices) > 1 else memory_mib(backbone.device)
 
 
 def memory_mib(device: torch.device) -> float:

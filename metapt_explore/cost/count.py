@@ -226,6 +226,7 @@ class Cost:
         assumed_texts: Assumed number of texts, where they are not counted yet and the study sets no limit.
         before_seconds: Reading texts and loading models, as `metapt plan` has measured it; not in `seconds`.
         measured_at: When the machine was measured, in seconds since 1970; None where that was not noted.
+        clusterings: Predicted cost of each clustering by its name (`cost/clusterings.py`); not in `seconds`.
     """
 
     stages: dict[str, dict[str, float]]
@@ -239,6 +240,7 @@ class Cost:
     assumed_texts: int | None = None
     before_seconds: float = 0.0
     measured_at: float | None = None
+    clusterings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -215,6 +215,7 @@ def _facts(config: StudyConfig, chosen: PromptChoice, stored: _StoredPrompt, *, 
         for name, label in labels.labels.items()
     }
     model_settings = {key: value for key, value in config.model.model_dump(mode="json").items() if key in MODEL_KEYS}
+    model_settings |= {"quantised": config.model.quantised} if config.model.quantised else {}
     if isinstance(labels, TaskConfig) and labels.max_tokens is not None:
         model_settings["max_text_tokens"] = labels.max_tokens
     return PromptFacts(

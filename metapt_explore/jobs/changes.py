@@ -10,7 +10,7 @@ from metapt_explore.config import StudyConfig, parse, to_yaml
 from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.jobs.queue import queue_lock
-from metapt_explore.jobs.state import ACTIVE, job_state
+from metapt_explore.jobs.state import ACTIVE, job_state, settle
 from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study import delete
@@ -24,6 +24,7 @@ def changing(workspace: Workspace, name: str) -> Iterator[None]:
     Raises:
         UserError: Where a job of it runs or waits: it has read the study and would write it back.
     """
+    settle(workspace, name)
     with queue_lock(workspace):
         if job_state(workspace, name)["status"] in ACTIVE or workspace.is_locked(name):
             raise UserError(f"A job of '{name}' runs or waits: cancel it, or try again when it has ended.")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from metapt_explore.progress.failed_part import FailedPart
 from metapt_explore.storage.files import read_json, write_json
-from metapt_explore.storage.presence import is_alive
+from metapt_explore.storage.host_lock import holder
+from metapt_explore.storage.presence import is_alive, is_in_doubt
 from metapt_explore.storage.processes import ProcessIdentity, is_here, is_same
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.job_file import JobRecord, cancel_file, fraction_of_same, read_job
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a started process has to take the study's lock.
 STARTUP_TIMEOUT_S = 30.0
+#: Seconds between two looks at a heartbeat of another host.
+SETTLE_POLL_S = 0.2
 #: A study with one of these waits or runs already.
 ACTIVE = ("queued", "starting", "running")
 ENDED = ("done", "incomplete", "partly", "failed", "cancelled")
@@ -122,6 +125,17 @@ def own_state(workspace: Workspace, name: str) -> JobRecord:
     if record["status"] == "starting" and not alive and late:
         return {**record, "status": "stopped"}
     return record
+
+
+def settle(workspace: Workspace, name: str) -> None:
+    """Waits until it is known whether what works on a study on another host is alive: two minutes at most."""
+    while True:
+        request = read_request(workspace, name) or Request()
+        lock = workspace.study_folder(name) / ".lock"
+        who = [holder(lock, workspace.folder), request.get("worker"), request.get("child")]
+        if not any(is_in_doubt(process, workspace.folder) for process in who):
+            return
+        time.sleep(SETTLE_POLL_S)
 
 
 def missing_parts(workspace: Workspace, name: str) -> list[dict[str, str]]:

@@ -28,6 +28,7 @@ from metapt_explore.models.memory import (
     kv_cache_bytes,
     pass_budget,
 )
+from metapt_explore.models.placing import whole_weight
 from metapt_explore.texts.rows import TextInput
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 from metapt_explore.verbalizers.verbalizer import Head, Run
@@ -56,10 +57,8 @@ class Backbone(ABC):
         on_notice: Called with what a user should know (a halved pass, a slower path).
 
     Example:
-        >>> backbone = load_backbone(ModelConfig())            # doctest: +SKIP
-        >>> pattern = backbone.pattern(labels_config, "study")   # doctest: +SKIP
-        >>> bank = backbone.bank(["what a film"], pattern)      # doctest: +SKIP
-        >>> rows = backbone.prepared(bank, [0], pattern, prompt_tokens=8)  # doctest: +SKIP
+        >>> pattern = load_backbone(ModelConfig()).pattern(labels_config, "study")   # doctest: +SKIP
+        >>> rows = backbone.prepared(backbone.bank(texts, pattern), [0], pattern, prompt_tokens=8)  # doctest: +SKIP
         >>> backbone.class_scores(prompts, torch.tensor([0]), rows, pattern=pattern)  # doctest: +SKIP
     """
 
@@ -80,7 +79,7 @@ class Backbone(ABC):
         self.tokenizer, self.config, self.placement = tokenizer, config, placement
         self._embed = self._input_embeddings()
         scale = getattr(self._embed, "embed_scale", None)  # Gemma 3 and BART scale what they look up
-        weight: Tensor = self._embed.weight
+        weight = whole_weight(self._embed)
         self.embedding = weight if scale is None else weight * torch.as_tensor(scale).to(weight)
         self.dtype, self.device = weight.dtype, weight.device
         self.width = int(weight.shape[1])  # numbers in a vector of a prompt

@@ -27,6 +27,7 @@ from metapt_explore.models.heads import LinearHead
 from metapt_explore.models.kv_cache.text import TokenRows, pad_rows
 from metapt_explore.models.kv_cache.tiers import KVTensors
 from metapt_explore.models.layout import Layout
+from metapt_explore.models.placing import is_placed, whole_tensor, whole_weight
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 from metapt_explore.verbalizers.template import Template
 from metapt_explore.verbalizers.verbalizer import Run, Verbalizer, Word, read_onwards
@@ -96,7 +97,9 @@ class CausalBackbone(Backbone):
         super().__init__(model, tokenizer, config, placement=placement)
         self.shares_text = self.caches_texts = placement == "suffix"
         self.plain = PlainDecoder(model)
-        self.fast: Decoder = FusedDecoder(model) if fused_weights.supports(model) else self.plain
+        self.fast: Decoder = (
+            FusedDecoder(model) if fused_weights.supports(model) and not is_placed(config) else self.plain
+        )
         self.deep: DeepShape | None = None
         if placement == "deep":
             # As the model computes them: not every configuration says it in the same way.
@@ -107,7 +110,9 @@ class CausalBackbone(Backbone):
     def _head(self) -> LinearHead:
         output = self.model.get_output_embeddings()
         cap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
-        return LinearHead(output.weight, getattr(output, "bias", None), cap=cap)
+        weight, bias = whole_weight(output), whole_tensor(output, "bias")
+        # Of a spread model the output layer may lie elsewhere; prompts and scores are where the embeddings are.
+        return LinearHead(weight.to(self.device), None if bias is None else bias.to(self.device), cap=cap)
 
     @property
     def plain_pass(self) -> bool:
@@ -203,6 +208,6 @@ class CausalBackbone(Backbone):
         self.model.set_attn_implementation("eager")
         try:
             logits: Tensor = self.model(inputs_embeds=whole, **before).logits
-            return logits[0, -1].float()
+            return logits[0, -1].float().to(self.device)
         finally:
             self.model.set_attn_implementation(attention.NAME)

@@ -21,6 +21,9 @@ PADDING_SHARE = 0.2
 BUCKET_TOKENS = 512
 #: Logit of a word of another task in the same pass: its probability is exactly 0 in fp32.
 NO_CHANCE = -1e4
+#: What losses are multiplied by while gradients go through a float16 model, whose smallest number is 6e-8 (Micikevicius
+#: et al., 2018, https://arxiv.org/abs/1710.03740); a power of two loses no bit.
+FLOAT16_SCALE = 1024.0
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,12 @@ class PromptObjective:
         prompts = prompts.detach().requires_grad_(True)
         gradients = torch.zeros_like(prompts)
         losses = torch.zeros(len(prompts), device=prompts.device)
+        scale = self._loss_scale
 
         def run(part: list[int]) -> None:
             part_losses = self._part_losses(prompts, batch, part)
-            (gradient,) = torch.autograd.grad(part_losses.sum(), prompts)
-            gradients.add_(gradient)
+            (gradient,) = torch.autograd.grad(scale * part_losses.sum(), prompts)
+            gradients.add_(gradient / scale)
             losses.add_(part_losses.detach())
 
         self._in_passes(prompts, batch, run)
@@ -142,18 +146,24 @@ class PromptObjective:
         """
         prompts = prompts.detach().requires_grad_(True)
         products = torch.zeros_like(prompts)
+        scale = self._loss_scale
 
         def run(part: list[int]) -> None:
             part_losses = self._part_losses(prompts, batch, part, second_derivative=True)
-            (gradient,) = torch.autograd.grad(part_losses.sum(), prompts, create_graph=True)
+            (gradient,) = torch.autograd.grad(scale * part_losses.sum(), prompts, create_graph=True)
             (product,) = torch.autograd.grad((gradient * vectors).sum(), prompts)
-            products.add_(product)
+            products.add_(product / scale)
 
         self.row_passes += SECOND_ORDER_COST * len(batch.rows)
         self._in_passes(prompts, batch, run, second_derivative=True)
         return products
 
     # ----------------------------------------------------------------------------------- passes
+
+    @property
+    def _loss_scale(self) -> float:
+        """What a loss is multiplied by while its gradient is taken, see `FLOAT16_SCALE`."""
+        return FLOAT16_SCALE if self.backbone.dtype == torch.float16 else 1.0
 
     def _in_passes(
         self,

@@ -6,8 +6,9 @@ checked before (`model_files.py`), and the loaded model after (`model_checks.py`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ def _quiet() -> Iterator[None]:
     import transformers
 
     logging: Any = transformers.utils.logging
+    # accelerate says of each spread model that some of its weights are elsewhere.
+    getLogger("accelerate.big_modeling").setLevel(ERROR)
     logging.disable_progress_bar()
     before = logging.get_verbosity()
     logging.set_verbosity(max(before, logging.CRITICAL))
@@ -134,11 +137,21 @@ def check_model(auto_class: Any, title: str, folder: Path, *, name: str, **optio
     return model
 
 
-def load_model(auto_class: Any, title: str, folder: Path, *, name: str, **options: Any) -> Any:
+def load_model(
+    auto_class: Any, title: str, folder: Path, *, name: str, placing: Mapping[str, Any] | None = None, **options: Any
+) -> Any:
     """Loads a model; arguments and checks as of `check_model`, and its weights must be finite.
 
+    Args:
+        auto_class: As of `check_model`, with the next ones.
+        title: …
+        folder: …
+        name: …
+        placing: Options that put weights on devices or quantise them (`placing.placing_options`).
+        **options: For `from_pretrained`.
+
     Returns:
-        The model on the CPU, in evaluation mode.
+        The model in evaluation mode; on the CPU, unless it is placed.
 
     Raises:
         UserError: Where it cannot be loaded completely.
@@ -146,6 +159,7 @@ def load_model(auto_class: Any, title: str, folder: Path, *, name: str, **option
     from metapt_explore.models.model_checks import check_numbers
 
     check_model(auto_class, title, folder, name=name, **options)
+    options |= placing or {}
     model = load_pretrained(auto_class, folder, name, use_safetensors=True, **options)  # never a pickle
     with loading(folder, name):
         check_numbers(model, folder, name)

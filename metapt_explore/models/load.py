@@ -17,6 +17,7 @@ from metapt_explore.models.families import family_of, placement_of
 from metapt_explore.models.folder import model_folder
 from metapt_explore.models.hf_load import check_model, load_model, load_settings, load_tokenizer, loading
 from metapt_explore.models.model_checks import check_length, check_scale, check_tokenizer
+from metapt_explore.models.placing import check_placing, keep_gradients, placing_options
 
 if TYPE_CHECKING:
     from metapt_explore.models.backbone import Backbone
@@ -156,7 +157,8 @@ def _load_backbone(
     placement = placement_of(family, placement, config.name)
     check_length(settings.get_text_config(), config, prompt_tokens=prompt_tokens, windows=facts.left_to_right)
     device = resolve_device(config.device)
-    dtype = resolve_dtype(config.dtype, device)
+    dtype = resolve_dtype(config.dtype, device, float16=facts.large)
+    check_placing(config, facts, dtype)
     if device == "cpu":
         keep_freed_memory()
     files = check_files(config)
@@ -165,9 +167,13 @@ def _load_backbone(
         on_notice(f"Texts are cut to {longest} tokens: '{config.name}' was made for no more (max_seq_length).")
         config = config.model_copy(update={"max_text_tokens": longest})
     auto_class = _auto_class(family, settings)
-    model = load_model(auto_class, facts.title, folder, name=config.name, dtype=dtype, **_options(family))
+    placing = placing_options(config, device, dtype)
+    options = {"dtype": dtype, **_options(family)}
+    model = load_model(auto_class, facts.title, folder, name=config.name, placing=placing, **options)
     check_scale(settings, model, config)
-    model = model.to(device)
+    if not placing:
+        model = model.to(device)
+    keep_gradients(model)
     try:
         backbone = backbone_class(family)(model, files.tokenizer, config, placement=placement)
     except AttributeError as error:  # no attention heads, no input embeddings …

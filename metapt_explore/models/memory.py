@@ -154,6 +154,6 @@ def half_of(rows: int) -> int:
     if rows == 1:
         raise UserError(
             "Memory ran out with one row in a pass. Use a smaller model, a shorter prompt or "
-            "`model.max_text_tokens`, or `model.dtype: bfloat16`."
+            "`model.max_text_tokens`, or `model.dtype: bfloat16`; of a decoder-only model `model.quantised: 4bit`."
         )
     return (rows + 1) // 2

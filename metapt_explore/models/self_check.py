@@ -14,6 +14,7 @@ from metapt_explore.config import LabelsConfig
 from metapt_explore.errors import UserError
 from metapt_explore.models.heads import SimilarityHead
 from metapt_explore.models.kv_cache.text import TokenBank
+from metapt_explore.models.placing import is_placed
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 from metapt_explore.verbalizers.template import Slot, Template
 from metapt_explore.verbalizers.verbalizer import Run, Term, Verbalizer
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     from metapt_explore.models.backbone import Backbone, Prepared
 
 #: Allowed difference of scores and gradients, as a share of their size.
-TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
+TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.02, torch.bfloat16: 0.1}
+#: The same of quantised weights: bitsandbytes rounds what is multiplied with 8-bit weights as well, batch by batch.
+QUANTISED_TOLERANCE = 0.1
+#: What to do where a model cannot be used in float16.
+OVERFLOW = " Some models overflow in float16: try `model.dtype: float32`."
 
 
 def check_exact(backbone: Backbone) -> None:
@@ -39,6 +44,8 @@ def check_exact(backbone: Backbone) -> None:
     prompt = backbone.as_prompt(backbone.embedding[:3].float())
     name, placement = backbone.config.name, backbone.placement
     tolerance = TOLERANCE.get(backbone.dtype, 1e-3)
+    if backbone.config.quantised is not None:
+        tolerance = max(tolerance, QUANTISED_TOLERANCE)
     # The decoder that is checked also encodes the texts, so that a mistake is its own.
     fast = getattr(backbone, "fast", None)
     if fast is not None:
@@ -60,6 +67,12 @@ def check_exact(backbone: Backbone) -> None:
         raise UserError(
             f"The model '{name}' gives other scores over cached keys and values than in a full forward "
             f"(difference {difference:.2g}), so it cannot be used with the {placement} placement."
+            + (OVERFLOW if backbone.dtype == torch.float16 else "")
+        )
+    if is_placed(backbone.config) and not (gradient.isfinite().all() and gradient.any()):
+        raise UserError(
+            f"The model '{name}' gives no gradient with model.device_map or model.quantised, so that no prompt can be "
+            "learned: leave them out, or try another version of accelerate or bitsandbytes."
         )
     if fast is None or fast is backbone.plain:  # type: ignore[attr-defined]
         return

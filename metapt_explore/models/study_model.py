@@ -15,6 +15,8 @@ from metapt_explore.models.families import family_of, placement_of
 
 #: Version of how rows are laid out and read by models that are not decoder-only; decoder-only models never changed.
 READING = 2
+#: Settings that answers depend on where somebody gives them.
+GIVEN = ("family", "sentinel", "device_map", "quantised")
 
 #: Models that some study of this process holds: a notebook's second study does not load what its first has.
 _IN_MEMORY: WeakValueDictionary[tuple[str, str, int, str], Backbone] = WeakValueDictionary()
@@ -134,17 +136,18 @@ class StudyModel:
         from metapt_explore.models.device import resolve_dtype
         from metapt_explore.models.folder import content_hash, model_folder
 
-        model = self._config.model
+        model, facts = self._config.model, FAMILIES[self.family]
+        dtype = resolve_dtype(model.dtype, self.device, float16=facts.large)
         return {
             "model": content_hash(model_folder(model.name, model.revision)),
-            "dtype": str(resolve_dtype(model.dtype, self.device)).removeprefix("torch."),
+            "dtype": str(dtype).removeprefix("torch."),
             "device": self.device.split(":")[0],
             "max_text_tokens": model.max_text_tokens,
             "rows_per_pass": model.rows_per_pass,
             "pass_memory_gib": model.pass_memory_gib,
-            # How its files are read, where that is not left to them.
-            **{key: value for key in ("family", "sentinel") if (value := getattr(model, key)) is not None},
+            # How its files are read, where that is not left to them; how its weights lie, where not as one piece.
+            **{key: value for key in GIVEN if (value := getattr(model, key)) is not None},
             # Raised whenever rows of these families are laid out or read in another way than before.
-            **({"reading": READING} if not FAMILIES[self.family].left_to_right else {}),
+            **({"reading": READING} if not facts.left_to_right else {}),
             **({"pooling": pooling} if (pooling := self._pooling) else {}),
         }

@@ -67,8 +67,9 @@ def cluster_map(
 ) -> go.Figure:
     """Draws every text as a point at its place on the map, in the colour of its cluster.
 
-    Above 50,000 texts a sample is drawn, always the same one, and the title says so. Above 10,000 points carry no text:
-    a browser would carry megabytes of words around with every touch. ``customdata`` of a point is its row.
+    Above 50,000 texts a sample is drawn, always the same one, over the density of all of them, and the title says so.
+    Above 10,000 points carry no text: a browser would carry megabytes of words around with every touch.
+    ``customdata`` of a point is its row.
 
     Args:
         points: Columns row, cluster (-1 for outliers), x and y: the ``clusters`` table of a clustering.
@@ -77,16 +78,16 @@ def cluster_map(
         marked: Rows with a ring around them (what a search found).
         look: Colours, names, density.
     """
-    look, total = look or MapLook(), len(points)
+    look, total, every = look or MapLook(), len(points), points
     if not total:
         return nothing_yet("There is no text on the map.")
     title = f"{total:,} texts"
     if total > LARGEST_MAP:
         points = points.sample(LARGEST_MAP, random_state=0).sort_index()
-        title = f"{LARGEST_MAP:,} of {total:,} texts, sampled at random"
+        title = f"{LARGEST_MAP:,} of {total:,} texts, sampled at random; the shade beneath is the density of all"
     figure = go.Figure()
-    if look.density:
-        figure.add_trace(_density(points, look.window))
+    if look.density or total > LARGEST_MAP:
+        figure.add_trace(_density(every, look.window))
     names = {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters}
     written = texts if total <= LARGEST_WITH_TEXT else None
     groups = _groups(points, names, look)

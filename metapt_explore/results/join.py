@@ -144,7 +144,7 @@ def _one_study(older: Record, newer: Record) -> dict[str, Any]:
 
 def _any_machine(study: Mapping[str, Any]) -> dict[str, Any]:
     """A study without device and number format, which the manifests record."""
-    return {key: value for key, value in study.get("model", {}).items() if key not in ("device", "dtype")}
+    return {key: value for key, value in study.get("model", {}).items() if key not in ("device", "dtype", "device_map")}
 
 
 def _entries(study: Mapping[str, Any], key: str) -> list[dict[str, Any]]:

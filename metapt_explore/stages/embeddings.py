@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from metapt_explore import hub
+from metapt_explore.config import limits
 from metapt_explore.config.embeddings import (
     EmbeddingsConfig,
     EncoderEmbeddings,
@@ -21,6 +22,7 @@ from metapt_explore.cost.count import Reckoning, Work
 from metapt_explore.stages.base import Needs, Pipeline, Stage
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
+from metapt_explore.storage.shards import Shard, shard_name, shard_rows, whole_shard, write_shard
 from metapt_explore.texts.rows import as_inputs, texts_of
 
 
@@ -119,12 +121,53 @@ class Embeddings(Stage):
         return int(self.parent("texts").summary["kept"])
 
     def compute(self, out: ArtifactWriter) -> None:
-        """Makes the vectors."""
+        """Makes the vectors: one array in float32, or for more than 200,000 texts shards in half precision."""
         import torch
 
+        if self.units > limits.MANY_TEXTS:
+            self._in_shards(out)
+            return
         vectors = self._vectors(out)
         out.write_tensors("embeddings", {"embeddings": torch.from_numpy(vectors)})
         out.write_summary({"rows": len(vectors), "width": int(vectors.shape[1])})
+
+    def _in_shards(self, out: ArtifactWriter) -> None:
+        """Writes shard after shard; one that an earlier attempt has finished stays as it is."""
+        rows, dtypes = self.units, set()
+        part: Callable[[range], np.ndarray] | None = None
+        for number, chosen in enumerate(shard_rows(rows)):
+            file = out.folder / shard_name("embeddings", number)
+            if not whole_shard(file, len(chosen)):
+                # Made when it is needed: an attempt that only lacks the end loads no model twice.
+                part = part or self._parts(out)
+                write_shard(file, part(chosen))
+            self.advance(chosen.stop)
+            dtypes.add(str(Shard(file).mapped().dtype))
+        width = Shard(file).shape[1]
+        out.write_summary({"rows": rows, "width": width, "shards": number + 1, "dtype": sorted(dtypes)})
+
+    def _parts(self, out: ArtifactWriter) -> Callable[[range], np.ndarray]:
+        """What makes the vectors of some rows: texts are tokenised and a file of vectors is read part by part."""
+        settings, texts = self.settings, self.parent("texts")
+        if isinstance(settings, FileEmbeddings):
+            from metapt_explore.clusters.own_vectors import keys_of, read_vectors
+
+            rows = texts.table("texts")
+            numbers = rows["source_row"].astype(int).tolist()
+            keys = keys_of(settings, self.study.texts, numbers, as_inputs(rows) if settings.text is not None else [])
+            own = read_vectors(settings)
+            places = own.places_of(numbers, keys, int(texts.summary["report"]["rows"]))
+            return lambda chosen: own.at(places[chosen.start : chosen.stop])
+        if isinstance(settings, EncoderEmbeddings):
+            from metapt_explore.clusters.embed import load_encoder
+
+            written = texts_of(texts.table("texts"))
+            encoder = load_encoder(self.study.encoder, self.pipeline.model.device)
+            return lambda chosen: encoder.embed(
+                written[chosen.start : chosen.stop], on_rows=lambda done: self.advance(chosen.start + done)
+            )
+        vectors = self._vectors(out)
+        return lambda chosen: vectors[chosen.start : chosen.stop]
 
     def _vectors(self, out: ArtifactWriter) -> np.ndarray:
         settings, texts = self.settings, self.parent("texts")

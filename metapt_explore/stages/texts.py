@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,13 @@ from metapt_explore.stages.split import Split
 from metapt_explore.stages.steps import Listed, Step
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.texts.normalise import normalise
-from metapt_explore.texts.rows import as_inputs, duplicate_key, texts_of
-from metapt_explore.texts.words import count_words
+from metapt_explore.texts.rows import texts_of
+
+if TYPE_CHECKING:
+    from metapt_explore.texts.decontaminate import HeldOutIndex
+    from metapt_explore.texts.report import DataReport
+    from metapt_explore.texts.row_source import RowSource
+    from metapt_explore.texts.text_scan import Scanned, TextScan
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,49 +100,26 @@ class Texts(Stage):
         return {"source": source_fingerprint(self.settings)}
 
     def compute(self, out: ArtifactWriter) -> None:
-        """Loads, cleans and samples the texts."""
-        from metapt_explore.texts.decontaminate import decontaminate_rows
-        from metapt_explore.texts.report import data_report
-        from metapt_explore.texts.sources import load_source
+        """Reads the texts in batches, cleans and samples them; holds those that are kept and no other."""
+        from metapt_explore.texts.decontaminate import HeldOutIndex
+        from metapt_explore.texts.open_rows import with_rows
 
-        texts = self.settings
-        rows = load_source(texts)
-        report = data_report(rows)
-        frame = rows.to_pandas()
         held_out = held_out_rows({name: split.artifact for name, split in self.splits.items()})
-        written = pd.Series(texts_of(frame), index=frame.index)
-        inputs = as_inputs(frame)
-        verdict = decontaminate_rows(inputs, list(held_out["text"]), texts.near_duplicate)
-        normal = written.map(normalise)
-        reason = pd.Series("", index=frame.index)
-        reason[written.map(count_words) < texts.min_words] = f"shorter than {texts.min_words} words"
-        reason[normal == ""] = "blank"
-        if "text_pair" in frame:
-            reason[(frame["text"].str.strip() == "") | (frame["text_pair"].str.strip() == "")] = "blank"
-        leaked = pd.Series(verdict.reason, index=frame.index)
-        reason[leaked == "near"] = "nearly equals a dev or test row"
-        reason[leaked == "equal"] = "equals a dev or test row"
-        if texts.labelled_only or texts.balanced:
-            reason[(reason == "") & frame["label"].isna()] = "no label"
-        # Last, so that a row that is dropped anyway does not make a later one its duplicate.
-        usable = frame.index[reason == ""]
-        keys = pd.Series([duplicate_key(row) for row in inputs], index=frame.index)
-        reason[usable[keys[usable].duplicated()]] = "duplicate"
-        left = self._sample(frame, reason)
-        if not len(left):
-            raise UserError(f"{texts.name}: no text is left to pre-train on ({_counts(reason)}).")
-        kept = frame.loc[left].rename_axis("source_row").reset_index()
-        columns = ["source_row", "text", *(["text_pair"] if "text_pair" in kept else []), "label", "group"]
-        out.write_table("texts", kept[columns])
-        leaks = frame.index[leaked != ""]
+        index = HeldOutIndex(list(held_out["text"]), self.settings.near_duplicate)
+        scan, scanned, kept, report = with_rows(self.settings, lambda rows: self._read(rows, index))
+        if not len(scanned.kept):
+            raise UserError(f"{self.settings.name}: no text is left to pre-train on ({scanned.dropped()}).")
+        kept.insert(0, "source_row", scanned.kept)
+        out.write_table("texts", kept)
+        leaks = scan.leaks
         leak_table = pd.DataFrame(
             {
-                "source_row": leaks,
-                "text": written[leaks].to_numpy(),
-                "reason": leaked[leaks].to_numpy(),
-                "held_out_task": held_out["task"].to_numpy()[verdict.match[leaks]],
-                "held_out_text": held_out["text"].to_numpy()[verdict.match[leaks]],
-                "overlap": verdict.overlap[leaks],
+                "source_row": np.array(leaks.rows, dtype=np.int64),
+                "text": np.array(leaks.texts, dtype=object),
+                "reason": np.array(leaks.reasons, dtype=object),
+                "held_out_task": held_out["task"].to_numpy()[leaks.matches],
+                "held_out_text": held_out["text"].to_numpy()[leaks.matches],
+                "overlap": np.array(leaks.overlaps, dtype=np.float64),
             }
         )
         out.write_table("leaks", leak_table)
@@ -146,26 +128,37 @@ class Texts(Stage):
             {
                 "report": report,
                 "kept": len(kept),
-                "dropped": _counts(reason),
+                "dropped": scanned.dropped(),
                 "held_out_rows": int(held_out["whole"].sum()),
                 "leaks_by_task": {str(task): int(count) for task, count in by_task.items()},
             }
         )
 
-    def _sample(self, frame: pd.DataFrame, reason: pd.Series) -> np.ndarray:
-        """Rows that are kept; notes in `reason` which were not sampled."""
+    def _read(self, rows: RowSource, index: HeldOutIndex) -> tuple[TextScan, Scanned, pd.DataFrame, DataReport]:
+        """Looks at all rows, then takes those that are kept, and some for the report."""
+        from metapt_explore.texts.report import filled_texts
+        from metapt_explore.texts.text_scan import TextScan
+
+        scan = TextScan(self.settings, index)
+        for batch in rows.batches():
+            self.advance(0)  # a cancel acts here
+            scan.add(batch)
+        scanned = scan.finish(self._drawn)
+        wanted = np.union1d(scanned.kept, scanned.for_language)
+        taken = rows.take(wanted)
+        shown = taken.take(np.searchsorted(wanted, scanned.for_language))
+        pairs = shown["text_pair"].to_pylist() if "text_pair" in shown.column_names else None
+        report = scan.report(filled_texts(shown["text"].to_pylist(), pairs))
+        return scan, scanned, taken.take(np.searchsorted(wanted, scanned.kept)).to_pandas(), report
+
+    def _drawn(self, labels: np.ndarray) -> np.ndarray:
+        """Places of the rows that are drawn, of more rows than `limit`; `labels` are their labels' numbers."""
         from metapt_explore.seeds import stream
 
-        texts = self.settings
-        left: np.ndarray = frame.index[reason == ""].to_numpy()
-        if texts.limit is None or len(left) <= texts.limit:
-            return left
-        order = stream(self.study.seed, "texts").permutation(len(left))
-        if texts.balanced:
-            order = order[_by_turns(frame["label"][left[order]].to_numpy())]
-        chosen = np.sort(order[: texts.limit])
-        reason[np.setdiff1d(left, left[chosen])] = "not sampled"
-        return left[chosen]
+        order = stream(self.study.seed, "texts").permutation(len(labels))
+        if self.settings.balanced:
+            order = order[_by_turns(labels[order])]
+        return np.sort(order[: self.settings.limit])
 
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
@@ -214,7 +207,3 @@ def held_out_rows(splits: Mapping[str, Artifact]) -> pd.DataFrame:
             telling = rows[role][rows[role].map(normalise).map(is_telling).astype(bool)]
             frames.append(pd.DataFrame({"task": name, "text": telling, "whole": False}).drop_duplicates())
     return pd.concat(frames, ignore_index=True)
-
-
-def _counts(reason: pd.Series) -> dict[str, int]:
-    return {str(name): int(count) for name, count in reason[reason != ""].value_counts().items()}

@@ -111,10 +111,7 @@ class Artifact:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is done, complete (an example leaves texts out) and as it was written.
-
-        Reads each file once for each time that it was written.
-        """
+        """Whether it is done, complete (an example leaves texts out) and as it was written; reads each file once."""
         stage = self.stage
         return stage.get("status") == "done" and not stage.get("without_texts") and self.damage is None
 
@@ -174,9 +171,10 @@ class Artifact:
             yield path
         except FileNotFoundError:
             raise integrity.damaged(path, "is missing", self.stage.get("title")) from None
+        except MemoryError:  # says nothing of the file
+            raise
         except Exception as error:
-            what = f"is damaged: {integrity.reason(error)}"
-            raise integrity.damaged(path, what, self.stage.get("title")) from error
+            raise integrity.damaged(path, f"is damaged: {integrity.reason(error)}", self.stage.get("title")) from error
 
 
 class ArtifactWriter(Artifact):

@@ -96,6 +96,8 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | 
         meta: dict[str, Any] = json.loads(head["meta"])
         whole = head.get("checksum") == _checkpoint_sum(tensors, head["meta"])
         return (tensors, meta) if whole and "step" in meta else None
+    except MemoryError:  # says nothing of the file
+        raise
     except Exception:  # any error that the library raises on a damaged file
         return None
 
@@ -110,6 +112,8 @@ def checkpoint_meta(folder: Path) -> dict[str, Any]:
         with safe_open(checkpoint_file(folder), framework="pt") as stored:
             meta: dict[str, Any] = json.loads(stored.metadata()["meta"])
             return {**meta, "seconds": seconds_of(meta)}
+    except MemoryError:  # says nothing of the file
+        raise
     except Exception:  # any error that the library raises on a damaged file
         return {}
 

@@ -18,6 +18,10 @@ from pathlib import Path
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 #: Where process numbers count: another one in each container.
 PID_NAMESPACE = Path("/proc/self/ns/pid")
+#: The number of the place that is no container's.
+NO_CONTAINER = "4026531836"
+#: What a Linux keeps over restarts.
+MACHINE_ID = Path("/etc/machine-id")
 #: Characters of a host's name that file names keep.
 NAME_LENGTH = 24
 
@@ -30,11 +34,22 @@ class Host:
         name: What people call it.
         boot: Its kernel since the last start of the machine: equal for all containers on it.
         namespace: Where its process numbers count; empty if the system has one place only.
+        machine: What stays over restarts of the machine; empty if nobody knows.
     """
 
     name: str
     boot: str
     namespace: str
+    machine: str = ""
+
+    def was_restarted_as(self, later: Host) -> bool:
+        """Whether this is the other host before a restart of the machine, so that none of its processes lives.
+
+        Images of containers may hold the same machine's id, so containers are none.
+        """
+        plain = {self.namespace, later.namespace} <= {"", NO_CONTAINER}
+        same = (self.name, self.machine) == (later.name, later.machine)
+        return plain and same and bool(self.machine) and self.boot != later.boot
 
     @property
     def key(self) -> str:
@@ -51,7 +66,7 @@ class Host:
 @cache
 def this_host() -> Host:
     """The host that this process runs on."""
-    return Host(socket.gethostname() or "host", _boot(), _namespace())
+    return Host(socket.gethostname() or "host", _boot(), _namespace(), _machine())
 
 
 def _boot() -> str:
@@ -68,7 +83,7 @@ def _boot_of_a_mac() -> str:
 
     try:
         command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
 
@@ -78,3 +93,12 @@ def _namespace() -> str:
         return str(PID_NAMESPACE.stat().st_ino)
     except OSError:
         return ""
+
+
+def _machine() -> str:
+    try:
+        return MACHINE_ID.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        node = uuid.getnode()
+        is_drawn = bool(node >> 40 & 1)  # of a machine without a network card: another one each time
+        return "" if is_drawn else f"{node:012x}"

@@ -173,6 +173,8 @@ def _read_openable(path: str, stamp: Stamp, *, whole: bool = False) -> str | Non
 
             with safe_open(file, framework="np") as tensors:
                 tensors.keys()
+    except MemoryError:  # says nothing of the file
+        raise
     except Exception as error:  # any error that a library raises on a damaged file
         return f"is damaged: {reason(error)}"
     return None

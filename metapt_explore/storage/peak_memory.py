@@ -57,10 +57,15 @@ class PeakWatch:
         self.stop()
 
 
+def rss_mib() -> float:
+    """Memory of this process now, in MiB."""
+    return float(psutil.Process().memory_info().rss) / MIB
+
+
 def note_child(mib: float) -> None:
     """Counts a process that has ended and worked for this one: its peak, beside what is in use here now."""
     for watch in PeakWatch._running:
-        watch.peak = max(watch.peak, psutil.Process().memory_info().rss / MIB + mib)
+        watch.peak = max(watch.peak, rss_mib() + mib)
 
 
 def _note(watches: list[PeakWatch]) -> None:

@@ -6,8 +6,9 @@
 
 While it works, a process holds a lock of the kernel on its file, and a thread counts up. Who wants to know whether it
 lives asks, in this order: is it one of ours (then the system knows)? Is its file locked (then it lives)? Is its kernel
-ours (then the lock is certain, and it is dead)? Else its number is watched: only one that has stood still for `LEASE_S`
-of *our* time, in looks that are not far apart, is dead. Clocks of hosts are never compared.
+ours (then the lock is certain, and it is dead)? Was its host this machine before a restart (dead, too)? Else its number
+is watched: only one that has stood still for `LEASE_S` of *our* time, in looks that are not far apart, is dead. Clocks
+of hosts are never compared.
 """
 
 from __future__ import annotations
@@ -248,6 +249,8 @@ def is_alive(process: Any, workspace: Path) -> bool:
     if state == "held":
         return True
     if state == "free" and host_of(process).boot == this_host().boot:
+        return False
+    if host_of(process).was_restarted_as(this_host()):
         return False
     return _beats(file, process)
 

@@ -21,6 +21,7 @@ class ProcessIdentity(TypedDict):
         host: Name of its host.
         boot: The host's kernel, see `hosts.Host`.
         namespace: Where its number counts.
+        machine: What stays over restarts of its machine.
     """
 
     pid: int
@@ -28,6 +29,7 @@ class ProcessIdentity(TypedDict):
     host: NotRequired[str]
     boot: NotRequired[str]
     namespace: NotRequired[str]
+    machine: NotRequired[str]
 
 
 def identity(pid: int | None = None) -> ProcessIdentity:
@@ -40,7 +42,14 @@ def identity(pid: int | None = None) -> ProcessIdentity:
     host = this_host()
     created = _own_beginning(os.getpid()) if pid is None else _beginning(pid)
     pid = os.getpid() if pid is None else pid
-    return {"pid": pid, "created": created, "host": host.name, "boot": host.boot, "namespace": host.namespace}
+    return {
+        "pid": pid,
+        "created": created,
+        "host": host.name,
+        "boot": host.boot,
+        "namespace": host.namespace,
+        "machine": host.machine,
+    }
 
 
 def _beginning(pid: int) -> float:
@@ -58,7 +67,8 @@ def host_of(process: Any) -> Host:
     here = this_host()
     if not isinstance(process, dict) or "boot" not in process:
         return here
-    return Host(str(process.get("host", "")), str(process["boot"]), str(process.get("namespace", "")))
+    name, namespace, machine = (str(process.get(key, "")) for key in ("host", "namespace", "machine"))
+    return Host(name, str(process["boot"]), namespace, machine)
 
 
 def is_here(process: Any) -> bool:

@@ -2,8 +2,70 @@
 
 from __future__ import annotations
 
-from metapt_explore.cost.clusterings import ClusteringCost
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metapt_explore.config.embeddings import FileEmbeddings
+from metapt_explore.cost.calibrate_clusterings import calibrate_clustering, likely_vectors, seconds_around
+from metapt_explore.cost.clusterings import WIDTH, WORTH_S, ClusteringCost, clustering_cost
+from metapt_explore.errors import UserError
 from metapt_explore.progress.state import format_time
+from metapt_explore.stages.clusters import Clusters
+from metapt_explore.stages.embeddings import Embeddings
+from metapt_explore.storage.vectors import read_vectors_of
+
+if TYPE_CHECKING:
+    from metapt_explore.study.study import Study
+
+#: Vectors that calibrations draw from.
+DRAWN = 16_384
+
+
+def clustering_costs(study: Study, rows: int) -> dict[str, ClusteringCost]:
+    """What each clustering that is not there yet costs on this machine, by its name.
+
+    Those that take long are calibrated: some thousand vectors are clustered, of the study where they are there or in a
+    file of one's own, else random ones of a like shape.
+
+    Args:
+        study: The study.
+        rows: Its texts.
+    """
+    costs: dict[str, ClusteringCost] = {}
+    vectors: np.ndarray | None = None
+    around = 0.0
+    for config in study.config.clusterings:
+        if Clusters(study, config.name).is_there:
+            continue
+        rough = clustering_cost(config, rows)
+        if max(rough.seconds, rough.whole_seconds or 0.0) < WORTH_S:
+            costs[config.name] = rough
+            continue
+        if vectors is None:
+            vectors = _some_vectors(study)
+            around = seconds_around(vectors, rows)
+        law = calibrate_clustering(config, vectors, rows)
+        costs[config.name] = clustering_cost(config, rows, width=vectors.shape[1], law=law, around=around)
+    return costs
+
+
+def _some_vectors(study: Study) -> np.ndarray:
+    """Some of the study's vectors, else of its file of vectors, else random ones."""
+    width = WIDTH
+    try:
+        made = Embeddings(study)
+        if made.is_there:
+            stored = read_vectors_of(made.artifact)
+            return np.asarray(stored[np.arange(0, len(stored), max(1, len(stored) // DRAWN))][:DRAWN])
+        if isinstance(study.config.embeddings, FileEmbeddings):
+            from metapt_explore.clusters.own_vectors import read_vectors
+
+            own = read_vectors(study.config.embeddings).vectors
+            return np.nan_to_num(np.asarray(own[:: max(1, len(own) // DRAWN)][:DRAWN], dtype=np.float32))
+    except UserError:  # the check says what is wrong
+        pass
+    return likely_vectors(DRAWN, width)
 
 
 def about(seconds: float) -> str:

@@ -19,7 +19,7 @@ from metapt_explore.progress.state import Progress
 from metapt_explore.stages.auxiliary_tasks import Tasks
 from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.split import Split
-from metapt_explore.stages.texts import Texts
+from metapt_explore.stages.texts import Texts, held_out_rows
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace, scratch
 from metapt_explore.study.failures import Failures, format_failed
@@ -28,6 +28,9 @@ from metapt_explore.study.language_fit import study_misfits
 
 if TYPE_CHECKING:
     from metapt_explore.study.study import Study
+
+#: Seconds of reading texts up to which a look before a run reads them.
+LONGEST_LOOK_S = 180.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def looking(config: StudyConfig, workspace: Workspace, progress: Progress | None
         study.failures = failures = Failures(aside.study_folder(config.name))
         for split in Split.asked(study, ()):
             failures.attempt(split, partial(study.make, split))
-        texts = failures.attempt(Texts(study), study.texts)
+        texts = failures.attempt(Texts(study), study.texts) if _worth_reading(study) else None
         if texts is not None:
             _look_at_tasks(study, failures)
             for clustering in config.clusterings:
@@ -97,6 +100,31 @@ def looking(config: StudyConfig, workspace: Workspace, progress: Progress | None
             study.progress.notice(notice)
         parts = format_failed(part.as_dict() for part in failures.parts)
         yield Findings(refused, parts, list(study.progress.state.notices), texts, study.finished_splits(), cut)
+
+
+def _worth_reading(study: Study) -> bool:
+    """Whether the texts are read now; of a large file it is said what reading it takes.
+
+    A file that takes longer than a look should is not read: what the run would say of its texts is not known then.
+    """
+    from metapt_explore.texts.scan_cost import format_scan, is_large, scan_cost
+
+    stage = Texts(study)
+    try:
+        if not is_large(study.config.texts):
+            return True
+        held_out = held_out_rows({name: split.artifact for name, split in stage.splits.items()})
+        cost = scan_cost(study.config.texts, list(held_out["text"]))
+    except UserError:  # reading the texts says the same
+        return True
+    if cost is None:
+        return True
+    said = format_scan(cost, study.config.texts.name)
+    if cost.seconds > LONGEST_LOOK_S:
+        study.progress.notice(f"{said} They are not read now, so nothing else is said of them.")
+        return False
+    study.progress.notice(said)
+    return True
 
 
 def _look_at_tasks(study: Study, failures: Failures) -> None:

@@ -6,7 +6,7 @@ held-out rows are numbered, and shared triples are counted by a product of spars
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,8 @@ from scipy.sparse import csr_array
 from metapt_explore.texts.normalise import has_unspaced, normalise
 from metapt_explore.texts.rows import TextInput, written_out
 
-#: Texts per sparse product; bounds its memory, whatever the number of texts.
-CHUNK = 1000
+#: Texts per sparse product, and pairs of a text and a row that it may give; both bound its memory.
+CHUNK, MOST_PAIRS = 1000, 2_000_000
 #: Triples (7 words) a held-out row needs before lying inside a text counts; shorter ones are phrases.
 MIN_CONTAINED = 5
 #: Characters of a script without spaces that say as much as a word where a row's length is asked for.
@@ -75,34 +75,108 @@ def decontaminate(texts: list[str], held_out: list[str], threshold: float) -> De
         >>> found.reason.tolist(), found.match.tolist()
         (['equal', ''], [0, -1])
     """
-    reason = np.full(len(texts), "", dtype="U5")
-    match = np.full(len(texts), -1, dtype=np.int64)
-    overlap = np.zeros(len(texts), dtype=np.float64)
-    verdicts = Decontamination(reason, match, overlap)
+    index = HeldOutIndex(held_out, threshold)
+    return index.judge([normalise(text) for text in texts])
 
-    held_words = [normalise(row) for row in held_out]
-    first_row: dict[str, int] = {}
-    for index, words in enumerate(held_words):
-        if words:
-            first_row.setdefault(words, index)
-    vocabulary: dict[Triple, int] = {}
-    held, held_sizes = _incidence(held_words, vocabulary, grow=True)
-    telling = np.array([is_telling(words) for words in held_words], dtype=bool)
-    held_columns = held.T.tocsr()
 
-    for start in range(0, len(texts), CHUNK):
-        words_of_chunk = [normalise(text) for text in texts[start : start + CHUNK]]
-        for index, words in enumerate(words_of_chunk, start):
-            if words in first_row:
-                reason[index], match[index], overlap[index] = "equal", first_row[words], 1.0
-        if not vocabulary:
-            continue
-        triples, sizes = _incidence(words_of_chunk, vocabulary, grow=False)
-        shared = (triples @ held_columns).tocoo()
-        text, row = shared.coords
-        pairs = _Pairs(start + text, row, shared.data, sizes[text], held_sizes[row], telling[row])
-        _judge_pairs(verdicts, pairs, threshold)
-    return verdicts
+class HeldOutIndex:
+    """The word triples of every held-out row, with which texts are compared batch by batch.
+
+    Its memory is that of the held-out rows, whatever the number of texts.
+
+    Args:
+        held_out: Every dev and test text of the study.
+        threshold: See `decontaminate`.
+
+    Example:
+        >>> index = HeldOutIndex(["a fine film"], threshold=0.7)
+        >>> index.judge(["a fine film"]).reason.tolist(), index.judge(["dull"]).reason.tolist()
+        (['equal'], [''])
+    """
+
+    def __init__(self, held_out: Sequence[str], threshold: float) -> None:
+        words_of_rows = [normalise(row) for row in held_out]
+        self._threshold = threshold
+        self._first_row: dict[str, int] = {}
+        for row, words in enumerate(words_of_rows):
+            if words:
+                self._first_row.setdefault(words, row)
+        self._vocabulary: dict[Triple, int] = {}
+        triples = [_triples(words) for words in words_of_rows]
+        for of_row in triples:
+            for triple in of_row:
+                self._vocabulary.setdefault(triple, len(self._vocabulary))
+        self._known = frozenset(self._vocabulary)
+        held, self._sizes = self._incidence(triples)
+        self._telling = np.array([is_telling(words) for words in words_of_rows], dtype=bool)
+        self._columns = held.T.tocsr()
+        #: Held-out rows that each triple stands in.
+        self._rows_of_triple = np.diff(self._columns.indptr)
+
+    def judge(self, spelled: Sequence[str]) -> Decontamination:
+        """Compares some texts.
+
+        Args:
+            spelled: Their normal forms (`normalise`).
+
+        Returns:
+            The verdicts, in the order of the texts.
+        """
+        number = len(spelled)
+        reason = np.full(number, "", dtype="U5")
+        verdicts = Decontamination(reason, np.full(number, -1, dtype=np.int64), np.zeros(number, dtype=np.float64))
+        for text, words in enumerate(spelled):
+            row = self._first_row.get(words)
+            if row is not None:
+                reason[text], verdicts.match[text], verdicts.overlap[text] = "equal", row, 1.0
+        for start in range(0, number if self._vocabulary else 0, CHUNK):
+            triples, sizes = self._incidence([_triples(words) for words in spelled[start : start + CHUNK]])
+            pairs = np.add.reduceat(
+                np.append(self._rows_of_triple[triples.indices], 0), np.minimum(triples.indptr[:-1], triples.nnz)
+            ) * (np.diff(triples.indptr) > 0)
+            for first, end in _spans(pairs, MOST_PAIRS):
+                shared = (triples[first:end] @ self._columns).tocoo()
+                text, row = shared.coords
+                text = text + first
+                found = _Pairs(start + text, row, shared.data, sizes[text], self._sizes[row], self._telling[row])
+                _judge_pairs(verdicts, found, self._threshold)
+        return verdicts
+
+    def _incidence(self, triples: Sequence[set[Triple]]) -> tuple[csr_array, np.ndarray]:
+        """Which known triples each row holds, ``[rows, triples]``, and how many different ones it has, known or not."""
+        columns: list[int] = []
+        starts = [0]
+        number = self._vocabulary.__getitem__
+        for of_row in triples:
+            columns.extend(map(number, of_row & self._known))
+            starts.append(len(columns))
+        ones = np.ones(len(columns), dtype=np.int64)
+        indices, pointers = np.array(columns, dtype=np.int64), np.array(starts, dtype=np.int64)
+        incidence = csr_array((ones, indices, pointers), shape=(len(triples), len(self._vocabulary)))
+        return incidence, np.array([len(of_row) for of_row in triples], dtype=np.int64)
+
+
+def _triples(words: str) -> set[Triple]:
+    """Word triples of a normal form."""
+    every = words.split()
+    return set(zip(every, every[1:], every[2:], strict=False))
+
+
+def _spans(counts: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
+    """Cuts a row of counts into spans that add up to at most so much each, or are one entry.
+
+    Example:
+        >>> list(_spans(np.array([3, 3, 9, 1]), 6))
+        [(0, 2), (2, 3), (3, 4)]
+    """
+    first, whole = 0, 0
+    for place, count in enumerate(counts.tolist()):
+        if whole and whole + count > most:
+            yield first, place
+            first, whole = place, 0
+        whole += count
+    if len(counts):
+        yield first, len(counts)
 
 
 def decontaminate_rows(rows: Sequence[TextInput], held_out: list[str], threshold: float) -> Decontamination:
@@ -122,11 +196,23 @@ def decontaminate_rows(rows: Sequence[TextInput], held_out: list[str], threshold
         >>> decontaminate_rows(pairs, ["It rains. It is wet.", "dull"], threshold=0.7).reason.tolist()
         ['equal', 'equal', '']
     """
+    index = HeldOutIndex(held_out, threshold)
+    return judge_rows(index, rows, [normalise(text) for text in written_out(rows)])
+
+
+def judge_rows(index: HeldOutIndex, rows: Sequence[TextInput], spelled: Sequence[str]) -> Decontamination:
+    """The verdicts on rows of which the normal form is known; see `decontaminate_rows`.
+
+    Args:
+        index: Of the held-out rows.
+        rows: Candidates for pre-training.
+        spelled: The normal form of each row, written out as one text.
+    """
     if all(isinstance(row, str) for row in rows):
-        return decontaminate(written_out(rows), held_out, threshold)
+        return index.judge(spelled)
     pairs = [(row, "") if isinstance(row, str) else row for row in rows]
     ways = [[f"{first}\n{second}", f"{second}\n{first}", first, second] for first, second in pairs]
-    verdicts = decontaminate([text for way in ways for text in way], held_out, threshold)
+    verdicts = index.judge([normalise(text) for way in ways for text in way])
     reason, match, overlap = (values.reshape(-1, 4) for values in (verdicts.reason, verdicts.match, verdicts.overlap))
     worst = np.where(reason == "equal", 2, np.where(reason == "near", 1, 0))
     # Overlaps lie between 0 and 1, so that a verdict counts before them.
@@ -191,25 +277,3 @@ def _judge_pairs(verdicts: Decontamination, pairs: _Pairs, threshold: float) -> 
     text, row, value = text[order], row[order], value[order]
     text, best = np.unique(text, return_index=True)
     reason[text], match[text], overlap[text] = "near", row[best], value[best]
-
-
-def _incidence(rows: list[str], vocabulary: dict[Triple, int], *, grow: bool) -> tuple[csr_array, np.ndarray]:
-    """Returns which known triples each row holds, ``[rows, triples]``, and how many distinct it has.
-
-    With `grow`, unknown triples are added to the vocabulary; otherwise they count in the size only.
-    """
-    columns: list[int] = []
-    starts = [0]
-    sizes = np.zeros(len(rows), dtype=np.int64)
-    for index, row in enumerate(rows):
-        words = row.split()
-        triples = set(zip(words, words[1:], words[2:], strict=False))
-        sizes[index] = len(triples)
-        if grow:
-            columns.extend(vocabulary.setdefault(triple, len(vocabulary)) for triple in triples)
-        else:
-            columns.extend(vocabulary[triple] for triple in triples if triple in vocabulary)
-        starts.append(len(columns))
-    ones = np.ones(len(columns), dtype=np.int64)
-    shape = (len(rows), len(vocabulary))
-    return csr_array((ones, np.array(columns, dtype=np.int64), np.array(starts, dtype=np.int64)), shape=shape), sizes

@@ -36,6 +36,13 @@ MOST_TIMES = 200
 #: Bytes that may always be unpacked.
 FREE_BYTES = 64 * 2**20
 
+#: Bytes from which a file is read in parts; smaller ones are read as a whole, which takes some 200 MiB at most.
+STREAMED_BYTES = 16 * 2**20
+#: Kinds of files that can be read in parts.
+STREAMED_KINDS = ("csv", "tsv", "jsonl", "parquet")
+#: Bytes in which a file says what it is.
+FIRST_BYTES = 4_096
+
 #: First bytes of files that are not tables, and what to do with them.
 OTHER_KINDS = (
     (rb"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls); save it as .xlsx or .csv"),
@@ -73,8 +80,12 @@ class Content:
         return data
 
 
-def existing(path: Path) -> Path:
+def existing(path: Path, most: int | None = MOST_BYTES) -> Path:
     """The path, if it is a regular file that can be read into memory.
+
+    Args:
+        path: The file.
+        most: Bytes that it may have; None where it is read in parts.
 
     Raises:
         UserError: Where none is (names the nearest one beside it), where it is a folder, a device or a pipe, or where
@@ -92,7 +103,7 @@ def existing(path: Path) -> Path:
         raise UserError(f"{path} is a folder; a file ({SAY_SUFFIXES}) is expected.")
     if not stat.S_ISREG(status.st_mode):
         raise UserError(f"{path} is a device, a pipe or a socket; an ordinary file is expected.")
-    if status.st_size > MOST_BYTES:
+    if most is not None and status.st_size > most:
         raise _too_large(path, f"has {status.st_size / GIB:.1f} GiB")
     return path
 
@@ -152,7 +163,7 @@ def read_content(path: Path) -> Content:
             break
     if not data:
         raise UserError(f"{path} is empty.")
-    real = _real_kind(path, data, kind)
+    real = real_kind(path, data, kind)
     if unknown and real not in ("parquet", "xlsx"):  # those say themselves what they are
         raise UserError(f"{path}: the suffix '{shown(path.suffix)}' is not known; files end in {SAY_SUFFIXES}.")
     if kind is not None and real != kind:
@@ -161,8 +172,12 @@ def read_content(path: Path) -> Content:
     return Content(real, data, tuple(findings))
 
 
-def _real_kind(path: Path, data: bytes, kind: str | None) -> str:
-    """What the first bytes say; of text, what the name says."""
+def real_kind(path: Path, data: bytes, kind: str | None) -> str:
+    """What the first bytes say; of text, what the name says.
+
+    Raises:
+        UserError: Where they are those of no table.
+    """
     if data.startswith(b"PK\x03\x04"):
         return "xlsx"
     if data.startswith(b"PAR1"):
@@ -175,6 +190,28 @@ def _real_kind(path: Path, data: bytes, kind: str | None) -> str:
             f"{path} is not {SAY_KINDS[kind]}. If it is text, give it the suffix of its kind, such as .csv."
         )
     return kind or ("jsonl" if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") else "csv")
+
+
+def streamed_kind(path: Path) -> str | None:
+    """What a file is, if it is large and can be read in parts; else None.
+
+    Packed files, JSON of one piece and workbooks cannot be.
+
+    Raises:
+        UserError: Where there is no such file.
+    """
+    if existing(path, most=None).stat().st_size < STREAMED_BYTES:
+        return None
+    with path.open("rb") as stream:
+        first = stream.read(FIRST_BYTES)
+    if first.startswith((b"\x1f\x8b", b"PK\x03\x04")):
+        return None
+    named = kind_of_name(path.name)
+    try:
+        kind = real_kind(path, first, named)
+    except UserError:  # whoever reads it as a whole says so
+        return None
+    return kind if kind in STREAMED_KINDS and (named is not None or kind == "parquet") else None
 
 
 def _unpacked(path: Path, packed: IO[bytes] | gzip.GzipFile, size: int) -> bytes:

@@ -18,6 +18,7 @@ from metapt_explore import hub
 from metapt_explore.config import SourceConfig
 from metapt_explore.errors import UserError
 from metapt_explore.starter.texts import installed_sets
+from metapt_explore.texts.messages import memory_ran_out
 
 _OFFLINE_SWITCH = threading.Lock()
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -57,6 +58,8 @@ def _read_now(source: SourceConfig) -> Dataset:
                 loaded = _pinned(source)
             else:
                 loaded = datasets.load_dataset(source.hub, source.subset, split=source.split, revision=source.revision)
+        except MemoryError:
+            raise UserError(memory_ran_out(source.name)) from None
         except Exception as error:
             raise _explained(source, error, offline) from None
     if not isinstance(loaded, Dataset) or not len(loaded):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,11 +15,13 @@ from metapt_explore.texts.messages import Finding, NoTable, have, shown
 
 ONE_ROW = 'A row is written {"text": "…", "label": "…"}.'
 
+#: How a text begins that is JSON, whatever its name says: an object, or a list of objects.
+BEGINS_AS_OBJECTS = re.compile(r'\s*(?:\[\s*)?\{\s*"(?:[^"\\]|\\.)*"\s*:')
 #: Different faults that are reported one by one.
 MOST_REASONS = 10
 
 
-class _RefusedRow(ValueError):
+class RefusedRow(ValueError):
     """A piece of JSON that is not a row; the message is the end of a sentence about such rows.
 
     Args:
@@ -50,7 +53,7 @@ def read_json(text: str, *, whole: bool, findings: list[Finding]) -> tuple[Grid,
     if whole or first == "[":
         try:
             tree = _load(text)
-        except _RefusedRow as error:
+        except RefusedRow as error:
             reason = str(error) + (f", {error.place}" if error.place else "")
     if tree is None:
         if whole and not _is_row(lines_of(text.lstrip())[0]):
@@ -71,7 +74,7 @@ def read_json(text: str, *, whole: bool, findings: list[Finding]) -> tuple[Grid,
 def _is_row(line: str) -> bool:
     try:
         return isinstance(_load(line), dict)
-    except _RefusedRow:
+    except RefusedRow:
         return False
 
 
@@ -120,7 +123,7 @@ def _grid(pieces: Sequence[tuple[int, Any]], load: Callable[[Any], Any], noun: s
     for number, piece in pieces:
         try:
             objects.append((number, _object(load(piece))))
-        except _RefusedRow as error:
+        except RefusedRow as error:
             reason = str(error) if str(error) in refused or len(refused) < MOST_REASONS else "no JSON that can be read"
             refused[reason].append(number)
     for reason, numbers in refused.items():
@@ -131,11 +134,20 @@ def _grid(pieces: Sequence[tuple[int, Any]], load: Callable[[Any], Any], noun: s
     return columns, rows, tuple(number for number, _ in objects)
 
 
+def parse_row(line: str) -> dict[str, Any]:
+    """One line of JSONL.
+
+    Raises:
+        RefusedRow: Where it is no object, or one with a key twice.
+    """
+    return _object(_load(line))
+
+
 def _object(value: Any) -> dict[str, Any]:
     if isinstance(value, _Twice):
-        raise _RefusedRow(f"the key '{shown(value.key)}' twice")
+        raise RefusedRow(f"the key '{shown(value.key)}' twice")
     if not isinstance(value, dict):
-        raise _RefusedRow(f"JSON that is no object but {_SAY.get(type(value), 'a value')}")
+        raise RefusedRow(f"JSON that is no object but {_SAY.get(type(value), 'a value')}")
     return value
 
 
@@ -174,19 +186,19 @@ def _inside(tree: Mapping[str, Any]) -> str | None:
 def _constant(name: str) -> float:
     if name == "NaN":  # what pandas and numpy write where there is nothing
         return float("nan")
-    raise _RefusedRow(f"{name}, which is no JSON number")
+    raise RefusedRow(f"{name}, which is no JSON number")
 
 
 def _load(text: str) -> Any:
     """JSON, whatever is wrong with it said without a word of what it holds."""
     try:
         return json.loads(text, object_pairs_hook=_pairs, parse_constant=_constant)
-    except _RefusedRow:
+    except RefusedRow:
         raise
     except json.JSONDecodeError as error:
         what = error.msg.split(":")[0].removesuffix(" at").removesuffix(" starting")
-        raise _RefusedRow(f"no valid JSON ({what})", f"line {error.lineno}, column {error.colno}") from None
+        raise RefusedRow(f"no valid JSON ({what})", f"line {error.lineno}, column {error.colno}") from None
     except RecursionError:
-        raise _RefusedRow("lists or objects that are nested too deep") from None
+        raise RefusedRow("lists or objects that are nested too deep") from None
     except ValueError:  # the library's only other one
-        raise _RefusedRow("a number of more digits than can be read") from None
+        raise RefusedRow("a number of more digits than can be read") from None

@@ -78,7 +78,7 @@ def guess_language(texts: Sequence[str]) -> Language | None:
     """
     letters: Counter[str] = Counter()
     voters = 0
-    for text in texts[:: max(1, len(texts) // SAMPLED_TEXTS)]:
+    for text in texts[sample_places(len(texts))]:
         plain = " ".join(NO_WORDS.sub(" ", text[: 2 * SAMPLED_LETTERS]).split())[:SAMPLED_LETTERS]
         size = _letters(plain)
         if size < FEWEST_LETTERS:
@@ -93,6 +93,16 @@ def guess_language(texts: Sequence[str]) -> Language | None:
     code, most = max(((code, count) for code, count in letters.items() if code), key=lambda entry: (entry[1], entry[0]))
     share = most / (whole - letters[""] / 2)
     return Language(code, round(share, 3)) if share >= MOST and code in LANGUAGES else None
+
+
+def sample_places(number: int) -> slice:
+    """Which of so many texts are looked at; of these alone the same are looked at again.
+
+    Example:
+        >>> list(range(1200))[sample_places(1200)][:3], sample_places(301)
+        ([0, 4, 8], slice(None, None, 1))
+    """
+    return slice(None, None, max(1, number // SAMPLED_TEXTS))
 
 
 def _letters(text: str) -> int:

@@ -89,6 +89,22 @@ def shown(value: object, most: int = MOST_LETTERS) -> str:
     return plain + ("…" if len(text) > most else "")
 
 
+def memory_ran_out(source: str) -> str:
+    """What to say where a source needs more memory than there is: it is not damaged.
+
+    Args:
+        source: The file, or another name of the source.
+
+    Example:
+        >>> memory_ran_out("reviews.json")[:45]
+        'reviews.json: memory ran out while it was rea'
+    """
+    return (
+        f"{source}: memory ran out while it was read; nothing is wrong with it. Close other programs, set "
+        "texts.limit, or save it as Parquet, CSV or JSONL, unpacked: large files of these kinds are read in parts."
+    )
+
+
 def nearest_column(name: str, columns: Iterable[object]) -> str:
     """Suggests the column that was probably meant; quotes nothing from a file that may not be a table.
 

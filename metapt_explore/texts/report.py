@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 
 from metapt_explore.texts.language import guess_language
-from metapt_explore.texts.normalise import comparison_key
+from metapt_explore.texts.normalise import normalise
+from metapt_explore.texts.row_hashes import count_different, row_hashes
 from metapt_explore.texts.rows import missing_among
 from metapt_explore.texts.words import count_words
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 LARGEST_GROUPS = 50
+#: Rows that are read at a time.
+BATCH_ROWS = 4_096
 #: Words below which a text says too little to be clustered.
 SHORT_TEXT = 3
 #: Different labels above which the column is probably not one of classes.
@@ -76,41 +79,104 @@ def data_report(rows: Dataset) -> DataReport:
         >>> data_report(rows)["duplicates"]
         1
     """
-    texts = [text or "" for text in rows["text"]]
-    if "text_pair" in rows.column_names:
-        # A pair counts as one text, and as blank where either is.
-        texts = [
-            f"{a}\n{b}" if a.strip() and (b or "").strip() else ""
-            for a, b in zip(texts, rows["text_pair"], strict=True)
-        ]
-    filled = [text for text in texts if text.strip()]
-    duplicates = len(filled) - len({comparison_key(text) for text in filled})
-    lengths = np.array([count_words(text) for text in filled] or [0])
-    label_counts = Counter(rows["label"])
-    unlabelled = label_counts.pop(None, 0)
-    group_counts = Counter(group for group in rows["group"] if group is not None)
-    labels = _largest_first(label_counts)
-    report: DataReport = {
-        "rows": len(texts),
-        "blank": len(texts) - len(filled),
-        "duplicates": duplicates,
-        "words": {
-            "min": int(lengths.min()),
-            "median": float(np.median(lengths)),
-            "mean": round(float(lengths.mean()), 2),
-            "p95": float(np.percentile(lengths, 95)),
-            "max": int(lengths.max()),
-        },
-        "labels": labels,
-        "unlabelled": unlabelled,
-        "groups": dict(list(_largest_first(group_counts).items())[:LARGEST_GROUPS]),
-        "group_count": len(group_counts),
-        "label_balance": round(min(labels.values()) / max(labels.values()), 4) if len(labels) > 1 else None,
-        "language": language.name if (language := guess_language(filled)) else None,
-        "warnings": [],
-    }
-    report["warnings"] = _warnings(report, short=int((lengths < SHORT_TEXT).sum()) if filled else 0)
-    return report
+    counts = ReportCounts()
+    sample: list[str] = []
+    for first in range(0, len(rows), BATCH_ROWS):
+        batch = rows[first : first + BATCH_ROWS]
+        texts = [text for text in filled_texts(batch["text"], batch.get("text_pair")) if text]
+        spelled = [normalise(text) for text in texts]
+        lengths = [count_words(text, words) for text, words in zip(texts, spelled, strict=True)]
+        hashes = row_hashes([words or text.strip() for text, words in zip(texts, spelled, strict=True)])
+        counts.add(lengths, hashes, batch["label"], batch["group"])
+        sample += texts
+    return counts.report(sample)
+
+
+def filled_texts(texts: Sequence[str | None], seconds: Sequence[str | None] | None = None) -> list[str]:
+    r"""Texts as the report counts them: a pair is one text, and blank ("") where either is.
+
+    Example:
+        >>> filled_texts(["one", " "]), filled_texts(["one", "two"], ["more", " "])
+        (['one', ''], ['one\nmore', ''])
+    """
+    if seconds is None:
+        return [text if text and text.strip() else "" for text in texts]
+    return [
+        f"{text}\n{second}" if text and text.strip() and second and second.strip() else ""
+        for text, second in zip(texts, seconds, strict=True)
+    ]
+
+
+class ReportCounts:
+    """Counts of a source that is read in parts.
+
+    Keeps 20 bytes a row: the number of its words, and a hash of 16 bytes of what decides whether it is a duplicate.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._keys: list[np.ndarray] = []
+        self._lengths: list[np.ndarray] = []
+        self._labels: Counter[str | None] = Counter()
+        self._groups: Counter[str | None] = Counter()
+
+    def add(
+        self,
+        lengths: Sequence[int] | np.ndarray,
+        hashes: np.ndarray,
+        labels: Sequence[str | None],
+        groups: Iterable[str | None],
+    ) -> None:
+        """Counts some rows.
+
+        Args:
+            lengths: Words of each text that is not blank (see `filled_texts`).
+            hashes: `row_hashes` of what decides whether these are duplicates (`comparison_key`).
+            labels: Labels of all rows.
+            groups: Groups of all rows.
+        """
+        self.rows += len(labels)
+        self._keys.append(hashes)
+        self._lengths.append(np.array(lengths, dtype=np.int32))
+        self._labels.update(labels)
+        self._groups.update(groups)
+
+    def report(self, texts: Sequence[str]) -> DataReport:
+        """The report.
+
+        Args:
+            texts: Texts that are not blank, for their language: all, or as `language.sample_places` says.
+        """
+        lengths = np.concatenate(self._lengths or [np.zeros(0, dtype=np.int32)])
+        filled = len(lengths)
+        different = count_different(np.concatenate(self._keys or [row_hashes([])]))
+        short = int((lengths < SHORT_TEXT).sum())
+        lengths = lengths if filled else np.zeros(1, dtype=np.int32)
+        labelled = Counter(self._labels)
+        unlabelled = labelled.pop(None, 0)
+        groups = Counter({group: count for group, count in self._groups.items() if group is not None})
+        labels = _largest_first(labelled)
+        report: DataReport = {
+            "rows": self.rows,
+            "blank": self.rows - filled,
+            "duplicates": filled - different,
+            "words": {
+                "min": int(lengths.min()),
+                "median": float(np.median(lengths)),
+                "mean": round(float(lengths.mean()), 2),
+                "p95": float(np.percentile(lengths, 95)),
+                "max": int(lengths.max()),
+            },
+            "labels": labels,
+            "unlabelled": unlabelled,
+            "groups": dict(list(_largest_first(groups).items())[:LARGEST_GROUPS]),
+            "group_count": len(groups),
+            "label_balance": round(min(labels.values()) / max(labels.values()), 4) if len(labels) > 1 else None,
+            "language": language.name if (language := guess_language(texts)) else None,
+            "warnings": [],
+        }
+        report["warnings"] = _warnings(report, short=short)
+        return report
 
 
 def _largest_first(counts: Counter[Any]) -> dict[str, int]:

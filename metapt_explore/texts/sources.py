@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from datasets import Dataset, Features, Value
 from metapt_explore.config import Columns, SourceConfig
 from metapt_explore.errors import UserError
 from metapt_explore.starter.texts import read_starter, starter_files
-from metapt_explore.texts.file_content import existing
+from metapt_explore.texts.file_content import MOST_BYTES, existing, streamed_kind
 from metapt_explore.texts.header import SURROGATE, clean_name
 from metapt_explore.texts.hub_data import read_hub as _read_hub
 from metapt_explore.texts.messages import nearest_column
@@ -53,17 +53,30 @@ def load_source(source: SourceConfig) -> Dataset:
         table: Table = {name: frame[name].tolist() for name in frame.columns}
         given = source.columns
         columns = given.model_copy(update={"label": given.label or "label", "group": given.group or "group"})
-        return _select(table, columns, f"starter set '{source.starter}'")
+        return _data_set(select_columns(table, columns, f"starter set '{source.starter}'"))
     if source.file is not None:
-        return _select(read_table(Path(source.file)), source.columns, source.file)
+        return _data_set(select_columns(read_table(Path(source.file)), source.columns, source.file))
     rows = _read_hub(source)
+    return _data_set(select_columns(hub_table(rows, source.columns, range(len(rows))), source.columns, source.name))
+
+
+def hub_table(rows: Dataset, columns: Columns, chosen: range) -> Table:
+    """Some rows of a hub data set: the columns that are wanted; the others are there without values.
+
+    Args:
+        rows: The data set.
+        columns: Which column is what.
+        chosen: Numbers of the rows, one after the other.
+    """
+    wanted = [name for name in dict.fromkeys(wanted_columns(columns)) if name in rows.column_names]
     unlabelled = {name for name, feature in rows.features.items() if isinstance(feature, datasets.ClassLabel)}
-    table = {}
-    for name in rows.column_names:
-        values = list(rows[name]) if name in _wanted(source.columns) else []
+    read = rows.select_columns(wanted)[chosen.start : chosen.stop] if wanted else {}
+    table: Table = {name: [] for name in rows.column_names}
+    for name in wanted:
         # The hub's convention: class -1 is a row whose label is not published.
-        table[name] = [None if value == -1 else value for value in values] if name in unlabelled else values
-    return _select(table, source.columns, source.name)
+        values = read[name]
+        table[name] = [None if value == -1 else value for value in values] if name in unlabelled else list(values)
+    return table
 
 
 def source_fingerprint(source: SourceConfig) -> str:
@@ -96,7 +109,8 @@ def source_fingerprint(source: SourceConfig) -> str:
         # Two starter sets may be read from one file.
         digest.update(f"starter {source.starter}\n".encode())
     else:
-        paths = [existing(Path(source.name))]
+        path = Path(source.name)
+        paths = [existing(path, most=None if streamed_kind(path) else MOST_BYTES)]
     for path in paths:
         stat = path.stat()
         digest.update(_file_digest(path, (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size)))
@@ -113,11 +127,25 @@ def _file_digest(path: Path, unchanged: tuple[int, ...]) -> bytes:
 # ----------------------------------------------------------------------------------- common columns
 
 
-def _wanted(columns: Columns) -> list[str]:
+def wanted_columns(columns: Columns) -> list[str]:
+    """Names of the columns that are read."""
     return [name for role in ROLES if (name := getattr(columns, role)) is not None]
 
 
-def _select(table: Table, columns: Columns, where: str) -> Dataset:
+def select_columns(
+    table: Mapping[str, Sequence[Any]], columns: Columns, where: str, *, first_row: int = 1
+) -> dict[str, Sequence[str | None]]:
+    """The columns text, text_pair (where it is given), label and group of a table, as text.
+
+    Args:
+        table: Column name to values.
+        columns: Which column is what.
+        where: What the source is called in messages.
+        first_row: Number of the table's first row in the source, from 1.
+
+    Raises:
+        UserError: Where a column is missing, or a cell is no text; names the row.
+    """
     for role in ROLES:
         name = getattr(columns, role)
         if name is not None and name not in table and clean_name(name) in table:
@@ -132,15 +160,21 @@ def _select(table: Table, columns: Columns, where: str) -> Dataset:
     for role in ("text", "text_pair"):
         name = getattr(columns, role)
         if name is not None:
-            chosen[role] = [_as_text(value, where, name, row=row) or "" for row, value in enumerate(table[name], 1)]
+            chosen[role] = [
+                _as_text(value, where, name, row=row) or "" for row, value in enumerate(table[name], first_row)
+            ]
     for role in ("label", "group"):
         name = getattr(columns, role)
         if name is None:
             chosen[role] = [None] * len(chosen["text"])
         else:
-            values = (_as_text(value, where, name, row=row) for row, value in enumerate(table[name], 1))
+            values = (_as_text(value, where, name, row=row) for row, value in enumerate(table[name], first_row))
             chosen[role] = [value if value and value.strip() else None for value in values]
-    return Dataset.from_dict(chosen, features=Features({role: Value("string") for role in chosen}))
+    return chosen
+
+
+def _data_set(columns: dict[str, Sequence[str | None]]) -> Dataset:
+    return Dataset.from_dict(columns, features=Features({role: Value("string") for role in columns}))
 
 
 def _as_text(value: Any, where: str, column: str, *, row: int) -> str | None:

@@ -15,8 +15,8 @@ from metapt_explore.texts.delimited import Grid, is_table, read_delimited, read_
 from metapt_explore.texts.encodings import decode
 from metapt_explore.texts.file_content import SAY_KINDS, Content, read_content
 from metapt_explore.texts.first_lines import lines_of
-from metapt_explore.texts.json_rows import read_json
-from metapt_explore.texts.messages import Finding, NoTable, format_rows, shown
+from metapt_explore.texts.json_rows import BEGINS_AS_OBJECTS, read_json
+from metapt_explore.texts.messages import Finding, NoTable, format_rows, memory_ran_out, shown
 
 #: A file of more columns is another kind of file.
 MOST_COLUMNS = 20_000
@@ -78,6 +78,8 @@ def read_raw(path: Path, encoding: str = "") -> RawTable:
         raise UserError(f"{path}: {str(error).rstrip('.')}.") from None
     except ModuleNotFoundError:
         raise  # our own installation, not the file
+    except MemoryError:  # Arrow's is one, too
+        raise UserError(memory_ran_out(str(path))) from None
     except Exception as error:
         # Libraries raise all kinds of errors for a damaged file.
         what = SAY_KINDS.get(kind, "a file")
@@ -86,8 +88,6 @@ def read_raw(path: Path, encoding: str = "") -> RawTable:
 
 def _reason(error: Exception) -> str:
     """A library's message without quotations, which may be private lines of the file."""
-    if isinstance(error, MemoryError):
-        return "it needs more memory than there is"
     if isinstance(error, OSError) and error.strerror:
         return shown(error.strerror)
     first = (str(error).splitlines() or [""])[0]
@@ -139,7 +139,7 @@ def _with_place(finding: Finding, noun: str) -> str:
 
 def _holds_objects(text: str) -> bool:
     """Whether a text that is called CSV is JSON: its first line begins an object or a list of objects."""
-    return re.match(r'\s*(?:\[\s*)?\{\s*"(?:[^"\\]|\\.)*"\s*:', text) is not None
+    return BEGINS_AS_OBJECTS.match(text) is not None
 
 
 # ------------------------------------------------------------------------------ as studies read

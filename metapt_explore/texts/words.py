@@ -27,16 +27,20 @@ MIN_NEIGHBOURS, PER_NEIGHBOUR = 2, 100
 MOST_CHARACTERS = 500_000
 
 
-def count_words(text: str) -> int:
+def count_words(text: str, spelled: str | None = None) -> int:
     """Counts words: what stands between spaces and signs, each character of a script without spaces, each emoji.
 
     A text that is not blank has at least one.
+
+    Args:
+        text: The text.
+        spelled: Its normal form (`normalise`), where that is known.
 
     Example:
         >>> count_words("It isn't bad."), count_words("非常好"), count_words("हिन्दी भाषा"), count_words("😀😀👍🏽")
         (3, 3, 2, 3)
     """
-    spelled = normalise(text)
+    spelled = normalise(text) if spelled is None else spelled
     emoji = len(find_emoji(text))
     # Of a text without words the normal form is its emoji.
     words = 0 if emoji and find_emoji(spelled) else len(spelled.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 from drawn import CLUSTERS, points, titles, traces
@@ -40,10 +41,23 @@ def test_map_finds_texts_by_row_not_by_position() -> None:
 def test_map_samples_above_50000_points_and_says_so() -> None:
     many = points(50_003)
     figure = plots.cluster_map(many, pd.Series(["t"] * len(many)), CLUSTERS)
-    assert sum(len(trace["x"]) for trace in traces(figure)) == 50_000
-    assert figure.layout.title.text == "50,000 of 50,003 texts, sampled at random"
+    shade, *drawn = figure.data
+    assert shade.type == "contour" and sum(len(trace.x) for trace in drawn) == 50_000
+    assert figure.layout.title.text.startswith("50,000 of 50,003 texts, sampled at random; the shade beneath")
     again = plots.cluster_map(many, pd.Series(["t"] * len(many)), CLUSTERS)
-    assert list(again.data[0].x) == list(figure.data[0].x)
+    assert list(again.data[1].x) == list(drawn[0].x)
+
+
+def test_the_shade_beneath_a_sample_is_of_all_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plots.text_map, "LARGEST_MAP", 10)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"row": range(2_000), "cluster": 0, "x": rng.normal(size=2_000), "y": rng.normal(size=2_000)})
+    texts = pd.Series(["t"] * len(frame))
+    sampled = plots.cluster_map(frame, texts, CLUSTERS)
+    monkeypatch.setattr(plots.text_map, "LARGEST_MAP", 2_000)
+    whole = plots.cluster_map(frame, texts, CLUSTERS, look=plots.MapLook(density=True))
+    assert len(sampled.data[1].x) == 10
+    np.testing.assert_array_equal(sampled.data[0].z, whole.data[0].z)
 
 
 def test_many_clusters_differ_in_colour_or_symbol() -> None:

@@ -200,8 +200,29 @@ def test_only_silence_that_somebody_watched_is_death(
     assert presence.is_alive({**process, "pid": -1}, folder) is False
 
 
+@pytest.mark.parametrize(
+    ("place", "alive"),
+    [
+        ({}, False),  # the machine was restarted: nothing of before lives
+        ({"host": "another"}, True),
+        ({"machine": "another"}, True),
+        ({"machine": ""}, True),
+        ({"namespace": "4026532179"}, True),  # a container: its image may hold the machine's id
+    ],
+)
+def test_what_ran_before_a_restart_of_this_machine_is_dead(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, place: dict[str, str], alive: bool
+) -> None:
+    here = hosts.Host("box", "boot-2", hosts.NO_CONTAINER, "machine")
+    monkeypatch.setattr(presence, "this_host", lambda: here)
+    before = {"host": "box", "boot": "boot-1", "namespace": hosts.NO_CONTAINER, "machine": "machine", **place}
+    process = {"pid": 7, "created": 1.0, **before}
+    write_json(presence.file_of(folder, process), process)
+    assert presence.is_alive(process, folder) == alive
+
+
 def test_a_later_process_of_the_same_number_is_another(folder: Path) -> None:
-    process = {**identity(), "boot": "another"}
+    process = {**identity(), "boot": "another", "host": "second"}
     write_json(presence.file_of(folder, process), {**process, "beat": 1})
     assert presence.is_alive(process, folder)
     assert not presence.is_alive({**process, "created": 1.0}, folder)
@@ -218,6 +239,7 @@ def test_temporary_files_of_another_host_are_left_until_it_is_known_to_be_gone(
 ) -> None:
     with monkeypatch.context() as there:
         there.setattr(hosts, "_boot", lambda: "another")
+        there.setattr(hosts, "_machine", lambda: "another")
         hosts.this_host.cache_clear()
         name = temporary_name(folder / "index.json").name
         process = identity()

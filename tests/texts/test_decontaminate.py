@@ -60,10 +60,12 @@ def test_equals_the_plain_comparison(texts: list[str], held_out: list[str], thre
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [" ".join("abc"[(row * place) % 3] for place in range(3 + row % 9)) for row in range(60)]
     whole = decontaminate(texts, texts[::7], 0.5)
-    monkeypatch.setattr(module, "CHUNK", 7)
-    parts = decontaminate(texts, texts[::7], 0.5)
-    for name in ("reason", "match", "overlap"):
-        assert getattr(whole, name).tolist() == getattr(parts, name).tolist()
+    for chunk, pairs in ((7, 2_000_000), (1000, 1), (7, 25)):
+        monkeypatch.setattr(module, "CHUNK", chunk)
+        monkeypatch.setattr(module, "MOST_PAIRS", pairs)
+        parts = decontaminate(texts, texts[::7], 0.5)
+        for name in ("reason", "match", "overlap"):
+            assert getattr(whole, name).tolist() == getattr(parts, name).tolist()
 
 
 def test_values_by_hand() -> None:

@@ -236,11 +236,12 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_limits_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with (tmp_path / "huge.csv").open("wb") as stream:
+    # A study reads a CSV of any size in parts; JSON of one piece is read as a whole.
+    with (tmp_path / "huge.json").open("wb") as stream:
         stream.truncate(3 * 2**30)
     for reads in (read_table, lambda path: source_fingerprint(SourceConfig(file=str(path)))):
         with pytest.raises(UserError, match=r"has 3\.0 GiB; a table of at most 2 GiB"):
-            reads(tmp_path / "huge.csv")
+            reads(tmp_path / "huge.json")
     monkeypatch.setattr(file_content, "FREE_BYTES", 2**16)
     for name, bomb in (
         ("a.csv.gz", gzip.compress(b"a,b\n" * 10**6, mtime=0)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from metapt_explore.dashboard.parts import job, job_mending, messages, shared, start_study, study_choice
-from metapt_explore.jobs import queue
+from metapt_explore.jobs import queue, study_list
 from metapt_explore.statistics.numbers import percent
 from metapt_explore.storage.workspace import Workspace
 
@@ -33,27 +33,24 @@ def show(workspace: Workspace, page: str) -> None:
         page: The page below it.
     """
     tell_changes(workspace)
-    before = _active(workspace)
+    before = study_list.active_studies(workspace)
 
     def body() -> None:
         with messages.guard():
             edited = tell_changes(workspace)
-            if edited or _active(workspace) != before:
+            active = study_list.active_studies(workspace)
+            if edited or active != before:
                 # The clock of this fragment is set where it is defined, so all of the page must run.
                 st.rerun()
-            _draw(workspace, page)
+            _draw(workspace, page, active)
 
     st.fragment(body, run_every=shared.POLL if before else shared.IDLE_POLL, key="banner")()
 
 
-def _active(workspace: Workspace) -> list[str]:
-    return [name for name in study_choice.study_names(workspace) if shared.job_state(workspace, name)["active"]]
-
-
-def _draw(workspace: Workspace, page: str) -> None:
+def _draw(workspace: Workspace, page: str, active: list[str]) -> None:
     chosen = st.session_state.get("study")
     own_panel = page in WITH_PANEL
-    running = [name for name in _active(workspace) if not (own_panel and name == chosen)]
+    running = [name for name in active if not (own_panel and name == chosen)]
     waiting = [name for name, _ in queue.requests(workspace)]
     for name in sorted(running, key=lambda name: (name not in waiting, waiting.index(name) if name in waiting else 0))[
         :MOST_JOBS
@@ -63,7 +60,8 @@ def _draw(workspace: Workspace, page: str) -> None:
         st.caption(f"{len(running) - MOST_JOBS} more jobs run or wait; the Start page lists them.")
     if page != "start" and (why := st.session_state.get("start_error")):  # the Start page says it beside its buttons
         st.error(messages.plain(why))
-    if chosen in study_choice.study_names(workspace) and not own_panel:  # a published record has no job
+    is_study = chosen in study_choice.study_names(workspace)  # a published record has no job
+    if chosen is not None and is_study and not own_panel:
         _failed(workspace, chosen)
 
 
@@ -107,8 +105,7 @@ def tell_changes(workspace: Workspace) -> bool:
         Whether the chosen study was changed elsewhere.
     """
     session = st.session_state
-    names = study_choice.study_names(workspace)
-    now = {name: str(shared.job_state(workspace, name)["status"]) for name in names}
+    now = {name: str(state["status"]) for name, state in study_list.job_states(workspace).items()}
     before: dict[str, str] = session.get(STATUSES) or {}
     for name, status in now.items():
         if before.get(name) in shared.ACTIVE and status in ENDS:
@@ -117,7 +114,7 @@ def tell_changes(workspace: Workspace) -> bool:
             st.toast(messages.plain(ENDS[status].format(name)), icon=icon, duration="long")
     session[STATUSES] = now
     chosen = session.get("study")
-    if chosen not in names:
+    if chosen not in now:
         return False
     changed = shared.changed_elsewhere(workspace, chosen)
     if changed:

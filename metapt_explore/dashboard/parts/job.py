@@ -9,16 +9,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from metapt_explore.dashboard.parts import drawing, job_mending, messages, shared, start_study, study_choice
+from metapt_explore.dashboard.parts import drawing, job_mending, messages, shared, start_study
 from metapt_explore.errors import UserError
-from metapt_explore.jobs import queue
+from metapt_explore.jobs import queue, study_list
 from metapt_explore.jobs import state as jobs
 from metapt_explore.progress.state import format_time
 from metapt_explore.reporting.published import is_record
 from metapt_explore.storage.disk import format_full
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.failures import format_failed
-from metapt_explore.study.overview import asked_scores, finished_scores
 from metapt_explore.study.preview import format_cost, read_cost
 
 LOG_LINES = 30
@@ -65,23 +64,21 @@ def progress_of(state: dict[str, Any]) -> float:
 def overview(workspace: Workspace) -> pd.DataFrame:
     """A row for each study of the workspace: status, progress and finished scores."""
     rows = []
+    states = study_list.job_states(workspace)
+    scores = study_list.scores_of(workspace, list(states))
     waiting = [name for name, _ in queue.requests(workspace)]
-    for name in study_choice.study_names(workspace):
-        state = shared.job_state(workspace, name)
-        status = str(state.get("status"))
+    for name, state in states.items():
+        status, found = str(state.get("status")), scores[name]
         row = {
             "study": name,
             "status": _place(waiting, name) if status == "queued" else shared.STATUS_WORDS.get(status, status),
-            "progress": f"{100 * progress_of(state):.0f} %",
+            "progress": f"{100 * progress_of(dict(state)):.0f} %",
             "finished scores": "–",
         }
-        try:
-            config = shared.study_config(workspace, name)
-            shared.entries(workspace, name)  # raises with advice if the list is damaged
-            row["finished scores"] = f"{finished_scores(workspace, config)} of {asked_scores(config)}"
-        except UserError:
-            if status not in (*shared.ACTIVE, "failed", "stopped"):
-                row["status"] = "damaged"
+        if isinstance(found, study_list.ScoreCounts):
+            row["finished scores"] = f"{found.finished} of {found.asked}"
+        elif status not in (*shared.ACTIVE, "failed", "stopped"):
+            row["status"] = "damaged"
         rows.append(row)
     return pd.DataFrame(rows, columns=["study", "status", "progress", "finished scores"])
 
@@ -103,7 +100,7 @@ def finished_ids(workspace: Workspace, name: str, kind: str | None = None) -> li
 
 def table(workspace: Workspace) -> None:
     """The overview, kept up to date while any study runs."""
-    active = any(shared.job_state(workspace, name)["active"] for name in study_choice.study_names(workspace))
+    active = bool(study_list.active_studies(workspace))
 
     def body() -> None:
         with messages.guard():

@@ -17,7 +17,7 @@ from metapt_explore.config import StudyConfig
 from metapt_explore.dashboard.parts import messages, published_record, study_choice
 from metapt_explore.dashboard.parts.study_scores import StudyScores
 from metapt_explore.errors import UserError
-from metapt_explore.jobs import queue
+from metapt_explore.jobs import queue, study_list
 from metapt_explore.jobs import state as jobs
 from metapt_explore.reporting.published import is_record
 from metapt_explore.storage.artifact import Artifact
@@ -180,7 +180,7 @@ def study_config(workspace: Workspace, name: str) -> StudyConfig:
     """
     folder = workspace.study_folder(name)
     try:
-        return workspace.study_config(name)
+        return study_list.study_config(workspace, name)
     except (UserError, OSError) as error:
         if isinstance(error, DamagedFile):
             raise

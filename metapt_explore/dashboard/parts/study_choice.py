@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from metapt_explore.dashboard.parts import messages
+from metapt_explore.jobs import study_list
 from metapt_explore.reporting.published import PREFIX, is_record, record_names
 from metapt_explore.storage.workspace import Workspace
 
@@ -23,9 +22,7 @@ LONGEST_NAME = 80
 
 def study_names(workspace: Workspace) -> list[str]:
     """Studies in alphabetical order, damaged ones among them."""
-    folders = workspace.study_folder("x").parent.glob("*")
-    marks = ("study.yaml", "job.json")
-    return sorted(folder.name for folder in folders if any((folder / mark).exists() for mark in marks))
+    return study_list.study_names(workspace)
 
 
 def look_at(study: str) -> None:
@@ -119,14 +116,4 @@ def choose(box: Any, label: str, options: Sequence[Any], *, key: str, first: int
 
 def _latest(workspace: Workspace, names: Sequence[str]) -> str | None:
     """The study that was worked on last."""
-    return max(names, key=lambda name: _changed(workspace.study_folder(name)), default=None)
-
-
-def _changed(folder: Path) -> float:
-    times = [0.0]
-    for name in ("job.json", "index.json", "index.jsonl", "study.yaml"):
-        file = folder / name
-        if file.exists():
-            # A file from the future (the clock was set back) counts as old.
-            times.append(min(file.stat().st_mtime, time.time()))
-    return max(times)
+    return max(names, key=lambda name: study_list.changed_at(workspace, name), default=None)

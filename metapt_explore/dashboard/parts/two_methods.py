@@ -11,6 +11,7 @@ from metapt_explore import plots
 from metapt_explore.dashboard.parts import drawing, messages, shared, study_choice
 from metapt_explore.dashboard.parts.study_scores import StudyScores
 from metapt_explore.errors import UserError
+from metapt_explore.jobs import study_list
 from metapt_explore.reporting.answer_sections import task_rows
 from metapt_explore.reporting.side_by_side import SideBySide, side_by_side, within
 from metapt_explore.statistics import Comparison, compare, variance_sources
@@ -97,15 +98,10 @@ def _choices(scores: StudyScores) -> list[tuple[str, str]]:
 
 def _of_other_studies(workspace: Workspace, name: str) -> list[tuple[str, str]]:
     choices: list[tuple[str, str]] = []
-    for study in study_choice.study_names(workspace):
-        if study == name:
-            continue
-        try:
-            entries = workspace.index(study)
-        except UserError:
-            continue
-        of = (e["method"] for e in entries if e["kind"] in ("fewshot", "baseline") and e.get("method"))
-        choices += [(study, method) for method in dict.fromkeys(of)]
+    others = [study for study in study_choice.study_names(workspace) if study != name]
+    for study, found in study_list.scores_of(workspace, others).items():
+        if isinstance(found, study_list.ScoreCounts):
+            choices += [(study, method) for method in found.methods]
     return choices
 
 

@@ -39,7 +39,9 @@ class Captured:
         """
         if not self.keys:
             raise KeyError(NAME)
-        return torch.stack(self.keys), torch.stack(self.values)
+        device = self.keys[0].device  # layers of a spread model lie on several
+        keys, values = ([part.to(device) for part in parts] for parts in (self.keys, self.values))
+        return torch.stack(keys), torch.stack(values)
 
 
 @dataclass
@@ -116,13 +118,13 @@ def attention(
     own_mask = (
         context.self_mask if context is not None else causal_mask(tokens, 1, dtype=query.dtype, device=query.device)
     )
-    scores = _capped(query @ key.transpose(-1, -2), softcap) + own_mask.repeat(repeats, 1)
+    scores = _capped(query @ key.transpose(-1, -2), softcap) + own_mask.to(query.device).repeat(repeats, 1)
     seen_tokens = 0
     if context is not None:
         layer = int(module.layer_idx)  # type: ignore[arg-type]
-        seen_keys, seen_values = context.keys[layer], context.values[layer]
+        seen_keys, seen_values = context.keys[layer].to(query.device), context.values[layer].to(query.device)
         seen_tokens = seen_keys.shape[2]
-        over_seen = _capped(query @ seen_keys.transpose(-1, -2), softcap) + context.mask
+        over_seen = _capped(query @ seen_keys.transpose(-1, -2), softcap) + context.mask.to(query.device)
         scores = torch.cat([over_seen, scores], dim=-1)
     weights = scores.softmax(dim=-1, dtype=torch.float32).to(value.dtype)
     out = weights[..., seen_tokens:] @ value

@@ -45,7 +45,7 @@ class PlainDecoder:
         out = self.base(
             inputs_embeds=new, position_ids=state.lengths[:, None] + offsets[None], use_cache=False, context=context
         )
-        hidden: Tensor = out.last_hidden_state
+        hidden: Tensor = out.last_hidden_state.to(new.device)  # the last layer of a spread model may lie elsewhere
         return hidden[:, tokens - 1 :: tokens]
 
     def after_prompt(self, prompts: Tensor, rows: Tensor, lengths: Tensor, *, groups: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class PlainDecoder:
 
 def _last(hidden: Tensor, lengths: Tensor) -> Tensor:
     """Each row's last real token, `[rows, tokens, width]` to `[rows, width]`."""
-    return hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
+    return hidden.to(lengths.device)[torch.arange(len(hidden), device=lengths.device), lengths - 1]
 
 
 def pick(values: Tensor, groups: Tensor, dim: int = 0) -> Tensor:

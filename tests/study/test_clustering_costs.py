@@ -1,0 +1,59 @@
+"""Predicted cost of clusterings: laws against arithmetic, and what a plan says of many texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+
+from metapt_explore.config import ClusteringConfig, StudyConfig, parse
+from metapt_explore.cost.calibrate_clusterings import calibrate_clustering, likely_vectors
+from metapt_explore.cost.clusterings import Law, clustering_cost, law_of
+from metapt_explore.study import clustering_costs as costs
+from metapt_explore.study.clustering_costs import clustering_costs, format_clustering
+from metapt_explore.study.study import Study
+
+
+def clustering(algorithm: str, **settings: Any) -> ClusteringConfig:
+    return ClusteringConfig.model_validate({"name": "mine", "algorithm": algorithm, **settings})
+
+
+def test_a_law_by_hand() -> None:
+    law = Law(2.0, 2.0, 1.0, assigned=1e-3, assigned_exponent=1.0)
+    assert law.fit_seconds(20_000, 16) == 2.0 * 4 * 2
+    assert law.assign_seconds(1_000, 20_000) == 1_000 * 1e-3 * 2
+    cost = clustering_cost(clustering("hdbscan"), 1_000_000, law=law, around=0.0)
+    assert cost.seconds == pytest.approx(1.0 + 2.0 * 25 + 950_000 * 1e-3 * 5)
+    assert cost.whole_seconds == pytest.approx(1.0 + 2.0 * 10_000)
+    assert cost.fitted == 50_000 and cost.calibrated
+
+
+def test_controls_cost_little_and_have_no_wall() -> None:
+    cost = clustering_cost(clustering("one_pool"), 1_000_000)
+    assert law_of(clustering("one_pool"), 10) is None and cost.whole_seconds is None and cost.seconds < 120
+
+
+def test_a_calibration_keeps_the_exponents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metapt_explore.cost.calibrate_clusterings.FIRST", 200)
+    vectors = likely_vectors(800, 12)
+    for config in (clustering("kmeans", dimensions=5), clustering("hdbscan", dimensions=5)):
+        law, rough = calibrate_clustering(config, vectors, 1_000_000), law_of(config, 1_000_000)
+        assert law is not None and rough is not None
+        assert law.exponent == rough.exponent and law.fit > 0 and law.assigned > 0
+    assert calibrate_clustering(clustering("one_pool"), vectors, 10) is None
+
+
+def test_small_studies_are_not_calibrated(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = Study(parse(StudyConfig, tiny.study_tree(world), "test"), tmp_path)
+    few = clustering_costs(study, 160)
+    assert set(few) == {entry.name for entry in study.config.clusterings}
+    assert not any(cost.calibrated for cost in few.values())
+    monkeypatch.setattr(costs, "DRAWN", 500)
+    monkeypatch.setattr("metapt_explore.cost.calibrate_clusterings.FIRST", 200)
+    many = clustering_costs(study, 1_000_000)
+    assert many["kmeans"].calibrated and not many["random"].calibrated
+    assert format_clustering("kmeans", many["kmeans"]).startswith(
+        "Clustering 'kmeans': kmeans on 1,000,000 texts: about"
+    )
