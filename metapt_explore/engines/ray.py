@@ -33,7 +33,7 @@ class RayEngine:
         self._ray, self._settings = ray, settings
         self._began = not ray.is_initialized()
         if self._began:
-            here = {"num_cpus": settings.cpus * settings.at_once} if settings.address == "local" else {}
+            here: dict[str, Any] = {"num_cpus": settings.cpus * settings.at_once} if settings.address == "local" else {}
             try:
                 ray.init(address=settings.address, include_dashboard=False, log_to_driver=False, **here)
             except (ConnectionError, RuntimeError, ValueError) as error:
