@@ -41,7 +41,7 @@ def run(
         minutes: Stop after this long; the next call goes on, here or on a machine that the folder was copied to.
         init_seeds: Only these of the study's initialisation seeds (default: all).
         until: How far; see `Study.run`.
-        on: Where: ``here`` (in this process), ``local`` (a process a card), ``local:4``.
+        on: Where: ``here`` (in this process), ``local`` (a process a card), ``local:4``, ``slurm``, ``ray``.
 
     Raises:
         UserError: If the input is wrong, or another process is running the study.

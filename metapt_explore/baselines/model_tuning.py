@@ -183,6 +183,10 @@ def own_backbone(inputs: BaselineInputs, placement: Placement | None = None, pro
     facts = FAMILIES[family]
     own: Placement = "prefix" if "prefix" in facts.placements else facts.placements[0]
     notice = inputs.backbone().on_notice
+    if inputs.backbone().dtype == torch.float16:
+        # Small gradients of weights are lost in float16.
+        config = config.model_copy(update={"dtype": "float32"})
+        notice("A copy of the model for training inside of it is float32: float16 loses small gradients.")
     return load_backbone(config, placement or own, on_notice=notice, prompt_tokens=prompt_tokens)
 
 

@@ -32,8 +32,8 @@ class WhereOptions:
     on: Annotated[
         str | None,
         typer.Option(
-            help="Where: here (this process), local (a process a card), local:4 (four processes); by "
-            "default what the machine file says, else here."
+            help="Where: here (this process), local (a process a card), local:4 (four processes), slurm or "
+            "ray; by default what the machine file says, else here."
         ),
     ] = None
     queue: Annotated[

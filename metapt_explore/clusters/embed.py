@@ -128,9 +128,7 @@ def _checked(config: EncoderConfig) -> tuple[Path, Any, Any, Pooling]:
         pooling = read_pooling(folder, config.name)
         tokenizer = load_tokenizer(folder, config.name)
         auto_class = encoder_class(settings)
-        model = check_model(
-            auto_class, FAMILIES["sentence"].title, folder, name=config.name, attn_implementation="sdpa"
-        )
+        model = check_model(auto_class, FAMILIES["sentence"].title, folder, name=config.name)
         check_tokenizer(tokenizer, model, folder, name=config.name)
         positions = positions_of(settings.get_text_config())
         if positions is not None and pooling.tokens(config.max_tokens) > positions:
@@ -169,7 +167,7 @@ def load_encoder(config: EncoderConfig, device: str = "cpu") -> Encoder:
 
     folder, auto_class, tokenizer, pooling = _checked(config)
     title = FAMILIES["sentence"].title
-    model = load_model(auto_class, title, folder, name=config.name, dtype=torch.float32, attn_implementation="sdpa")
+    model = load_model(auto_class, title, folder, name=config.name, dtype=torch.float32)
     with loading(folder, config.name):
         if model.config.is_encoder_decoder and hasattr(model, "decoder"):
             model = model.get_encoder()

@@ -15,13 +15,45 @@ from metapt_explore.config.task import Strict
 from metapt_explore.paths import machine_path
 
 
+class SlurmConfig(Strict):
+    """How jobs are asked of SLURM."""
+
+    partition: str | None = Field(None, description="The partition; SLURM's default when absent.")
+    minutes: int = Field(240, ge=1, description="Time limit of a job. One that is ended by it goes on in the next.")
+    gpus: int = Field(1, ge=0, description="Cards of a job.")
+    cpus: int = Field(4, ge=1, description="Cores of a job, and threads of its worker.")
+    memory_gib: float | None = Field(None, gt=0, description="Main memory of a job; SLURM's default when absent.")
+    at_once: int = Field(8, ge=1, description="Most jobs at work at once.")
+    warn_seconds: int = Field(
+        120, ge=10, description="SLURM sends SIGUSR2 so long before the time limit; a checkpoint is written then."
+    )
+    setup: list[str] = Field(
+        default_factory=list, description="Shell lines in front of the worker, such as `module load cuda`."
+    )
+    options: dict[str, str | int] = Field(
+        default_factory=dict, description="More options of sbatch by their long names, such as `account: lab`."
+    )
+    python: str | None = Field(
+        None, description="The Python on the nodes that has this package; the one that runs now when absent."
+    )
+
+
+class RayConfig(Strict):
+    """How tasks are asked of Ray."""
+
+    address: str = Field("local", description="`auto` for a running cluster, `local` starts one on this machine.")
+    gpus: float = Field(0.0, ge=0, description="Cards of a task; 0 where the cluster has none.")
+    cpus: int = Field(1, ge=1, description="Cores of a task, and threads of its worker.")
+    at_once: int = Field(8, ge=1, description="Most tasks at once.")
+
+
 class MachineConfig(Strict):
     """The machine file."""
 
     on: str | None = Field(
         None,
         description="Where `metapt run`, the queue and the dashboard compute a study: `here` (in the process itself), "
-        "`local` or `local:4`.",
+        "`local`, `local:4`, `slurm` or `ray`.",
     )
     batch_minutes: float = Field(
         10.0, gt=0, description="Cells are put together until a job lasts about so long; a model is loaded once a job."
@@ -29,6 +61,8 @@ class MachineConfig(Strict):
     lost_minutes: float = Field(
         10.0, gt=0, description="A worker that gives no sign of life for so long is ended, and its cells run again."
     )
+    slurm: SlurmConfig = Field(default_factory=lambda: SlurmConfig.model_validate({}), description="Settings of SLURM.")
+    ray: RayConfig = Field(default_factory=lambda: RayConfig.model_validate({}), description="Settings of Ray.")
 
 
 def machine_config(file: Path | None = None) -> MachineConfig:

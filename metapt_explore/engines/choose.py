@@ -1,4 +1,4 @@
-"""Which engine is meant: `local`, `local:4`; and a study that runs on it."""
+"""Which engine is meant: `local`, `local:4`, `slurm`, `ray`; and a study that runs on it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from metapt_explore.config.machine import MachineConfig, machine_config
 from metapt_explore.engines.base import Engine
 from metapt_explore.engines.coordinator import Coordinator
 from metapt_explore.engines.local import LocalEngine
+from metapt_explore.engines.ray import RayEngine
+from metapt_explore.engines.slurm import SlurmEngine
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.paths import machine_path
 from metapt_explore.study.pipeline import StudyPipeline
 
 #: In this process, on no engine.
 HERE = "here"
-NAMES = (HERE, "local")
+NAMES = (HERE, "local", "slurm", "ray")
 #: Signals that end a run on an engine as Ctrl-C does: `kill`, and a terminal that is closed.
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -67,6 +69,10 @@ def make_engine(word: str, machine: MachineConfig) -> Engine | None:
     kind, _, number = check_engine(word).partition(":")
     if kind == "local":
         return LocalEngine(int(number) if number else None)
+    if kind == "slurm":
+        return SlurmEngine(machine.slurm)
+    if kind == "ray":
+        return RayEngine(machine.ray)
     return None
 
 

@@ -127,7 +127,7 @@ class LiveBatches:
     def _is_silent(self, batch: str) -> bool:
         beat = read_worker(self._folder, batch).get("beat", 0)
         before, seen = self._beats.get(batch, (-1, 0.0))
-        if beat != before:
+        if beat != before or not beat:  # one that has said nothing yet may still wait for its turn
             self._beats[batch] = beat, time.monotonic()
             return False
         return time.monotonic() - seen > self._lost_s

@@ -94,8 +94,9 @@ def study_config(workspace: Workspace, name: str) -> StudyConfig:
         UserError: Where the workspace has no such study, or its file is damaged.
     """
     kept, stamps = _of(workspace, name), _stamps(workspace, name, CONFIG_FILES)
-    if kept.config is not None and kept.config[0] == stamps:
-        return kept.config[1].model_copy(deep=True)
+    known = kept.config  # pages of other sessions may set it anew meanwhile
+    if known is not None and known[0] == stamps:
+        return known[1].model_copy(deep=True)
     config = workspace.study_config(name)
     kept.config = (stamps, config.model_copy(deep=True)) if _settled(stamps) else None
     return config
@@ -118,9 +119,10 @@ def scores_of(workspace: Workspace, names: Sequence[str]) -> dict[str, ScoreCoun
 
 def _scores(workspace: Workspace, name: str, *, anew: bool) -> ScoreCounts:
     kept, stamps = _of(workspace, name), _stamps(workspace, name, (*CONFIG_FILES, *INDEX_FILES))
-    same = not anew and kept.scores is not None and kept.scores[0] == stamps
-    if same and kept.scores is not None and all(_stamp(path) == was for path, was in kept.unfinished.items()):
-        return kept.scores[1]
+    known, unfinished = kept.scores, kept.unfinished
+    same = not anew and known is not None and known[0] == stamps
+    if same and known is not None and all(_stamp(path) == was for path, was in unfinished.items()):
+        return known[1]
     kept.looked_at, kept.scores = time.monotonic(), None
     config = _shared_config(workspace, name)
     entries = [entry for entry in workspace.index(name) if entry["kind"] in SCORES]
@@ -140,15 +142,17 @@ def _scores(workspace: Workspace, name: str, *, anew: bool) -> ScoreCounts:
 def _shared_config(workspace: Workspace, name: str) -> StudyConfig:
     """The study's settings; the caller changes nothing of them."""
     kept, stamps = _of(workspace, name), _stamps(workspace, name, CONFIG_FILES)
-    if kept.config is not None and kept.config[0] == stamps:
-        return kept.config[1]
+    known = kept.config
+    if known is not None and known[0] == stamps:
+        return known[1]
     return study_config(workspace, name)
 
 
 def _state(workspace: Workspace, name: str) -> JobRecord:
     kept, stamps = _of(workspace, name), _stamps(workspace, name, JOB_FILES)
-    if kept.state is not None and kept.state[0] == stamps:
-        return kept.state[1].copy()
+    known = kept.state
+    if known is not None and known[0] == stamps:
+        return known[1].copy()
     state = job_state(workspace, name)
     if state["status"] == "stopped":
         state = job_state(workspace, name)  # it may have ended between reading its file and its lock

@@ -157,7 +157,7 @@ def caveats(evidence: Evidence, *, flips: SignFlip, broadcast: str | None, at_ch
     if evidence.shared >= NAMED_SHARED_ROWS and design.data_seeds > 1:
         sentences.append(
             f"The few-shot samples of two data seeds share {100 * evidence.shared:.0f} % of their training rows (mean "
-            "over tasks): test and interval take budget of it, permutation and bootstrap do not."
+            "over tasks): test and interval allow for that, permutation and bootstrap do not."
         )
     if at_chance and not evidence.at_chance:
         sentences.append(
@@ -174,7 +174,7 @@ def caveats(evidence: Evidence, *, flips: SignFlip, broadcast: str | None, at_ch
     if design.kind == "crossed":
         sentences.append(
             f"{design.init_seeds} initialisation seeds × {design.data_seeds} data seeds make {design.pairs} pairs, but "
-            "pairs that share a seed are not independent; test and interval take budget of it."
+            "pairs that share a seed are not independent; test and interval allow for that."
         )
     if design.kind == "mixed":
         sentences.append(

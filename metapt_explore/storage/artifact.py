@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,14 +23,11 @@ from metapt_explore.storage import integrity
 from metapt_explore.storage.checkpoint import (
     checkpoint_content,
     checkpoint_file,
-    checkpoint_meta,
     plain_tensors,
     read_checkpoint,
-    seconds_of,
 )
 from metapt_explore.storage.files import read_json, read_lines, read_table, write_bytes, write_json, write_table
-from metapt_explore.storage.peak_memory import PeakWatch
-from metapt_explore.storage.stage_file import STAGE, FileSum, StageRecord, read_stage, sum_of, sum_of_file, write_stage
+from metapt_explore.storage.stage_file import STAGE, FileSum, StageRecord, read_stage, sum_of, sum_of_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -183,11 +179,14 @@ class ArtifactWriter(Artifact):
     Args:
         folder: The folder.
         elapsed: Seconds that it took so far, earlier attempts among them.
+        check: Called before anything is written; raises where another host makes the artifact by now.
     """
 
-    def __init__(self, folder: Path, elapsed: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self, folder: Path, elapsed: Callable[[], float] = lambda: 0.0, check: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(folder)
-        self._elapsed = elapsed
+        self._elapsed, self._check = elapsed, check
         self._written: dict[str, FileSum] = {}
 
     @property
@@ -197,11 +196,13 @@ class ArtifactWriter(Artifact):
 
     def metric(self, record: dict[str, Any]) -> None:
         """Appends one line to ``metrics.jsonl``."""
+        self._check()
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(record) + "\n")
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Writes ``name.parquet``."""
+        self._check()
         file = self.folder / f"{name}.parquet"
         write_table(file, table)
         self._written[file.name] = sum_of_file(file)
@@ -211,11 +212,13 @@ class ArtifactWriter(Artifact):
         from safetensors.torch import save
 
         content = save(plain_tensors(tensors), metadata=meta)
+        self._check()
         write_bytes(self.folder / f"{name}.safetensors", content)
         self._written[f"{name}.safetensors"] = sum_of(content)
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Writes ``summary.json``."""
+        self._check()
         file = self.folder / "summary.json"
         write_json(file, summary)
         self._written[file.name] = sum_of_file(file)
@@ -236,10 +239,12 @@ class ArtifactWriter(Artifact):
         """Replaces the checkpoint; tensors and their step are one file, so they cannot disagree."""
         lines = sum_of_file(self._lines) if self._lines.exists() else None
         content = checkpoint_content(tensors, {**meta, "seconds": self._elapsed(), "metrics": lines})
+        self._check()
         write_bytes(checkpoint_file(self.folder), content)
 
     def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Returns the checkpoint and drops metrics that were written after it; None if it is missing or damaged."""
+        self._check()
         checkpoint = read_checkpoint(self.folder)
         if checkpoint is None or not self._has_lines_of(checkpoint[1]):
             shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
@@ -261,58 +266,3 @@ class ArtifactWriter(Artifact):
             return True
         content = self._lines.read_bytes() if self._lines.exists() else b""
         return bool(sum_of(content[: expected["bytes"]]) == expected)
-
-
-@contextmanager
-def making(
-    folder: Path, question: Question, manifest: dict[str, Any], *, is_ours: Callable[[], bool] = lambda: True
-) -> Iterator[ArtifactWriter]:
-    """Makes an artifact: marks it running, then done, cancelled or failed; an interrupted attempt's checkpoint stays.
-
-    Raises:
-        TakenOver: Where another host has taken it over (`is_ours`); nothing is marked then, and its answer stands.
-    """
-    from metapt_explore.errors import Cancelled, TakenOver
-
-    folder.mkdir(parents=True, exist_ok=True)
-    # Durations are measured by the monotonic clock: the time of day may be set back.
-    start = time.monotonic()
-    head: StageRecord = {
-        "id": question.id,
-        "kind": question.kind,
-        "title": question.title,
-        "version": question.version,
-        "config": question.config,
-        "parents": question.parents,
-        "inputs": question.inputs,
-        "manifest": manifest,
-        "began": time.time(),
-    }
-    # Of a killed attempt, only the seconds up to its last checkpoint are known.
-    spent = max(seconds_of(read_stage(folder)), seconds_of(checkpoint_meta(folder)))
-
-    def elapsed() -> float:
-        """Seconds over all attempts."""
-        return spent + time.monotonic() - start
-
-    def mark(status: str, more: StageRecord | None = None) -> None:
-        if not is_ours():
-            raise TakenOver(f"Stopped: another host goes on with '{question.title}'.")
-        write_stage(folder, {**head, **(more or {}), "status": status, "seconds": elapsed()})
-
-    mark("running")
-    watch = PeakWatch().start()
-    writer = ArtifactWriter(folder, elapsed)
-    try:
-        yield writer
-        files = writer.sums()
-    except (Cancelled, KeyboardInterrupt):
-        mark("cancelled")
-        raise
-    except BaseException as error:
-        mark("failed", {"error": str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"})
-        raise
-    finally:
-        watch.stop()
-    mark("done", {"peak_mib": round(watch.peak, 1), "files": files})
-    shutil.rmtree(folder / "checkpoint", ignore_errors=True)

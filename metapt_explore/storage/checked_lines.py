@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,12 @@ def write(file: Path, content: bytes) -> None:
 
 
 def append(file: Path, line: bytes) -> None:
-    """Adds a line; the caller knows that file and copy end with whole lines, and that nobody else writes."""
+    """Adds a line, flushed to disk; file and copy must end with whole lines, and nobody else may write."""
     for each in (file, copy_of(file)):
         with each.open("ab") as stream:
             stream.write(line)
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def remove(file: Path) -> None:

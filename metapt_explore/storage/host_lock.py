@@ -27,6 +27,9 @@ from metapt_explore.storage.processes import host_of, identity, is_same
 RETRY_S = 0.1
 #: Seconds in which the few bytes of an owner's file are written.
 HALF_WRITTEN_S = 1.0
+#: Seconds since the last look at a lock after which its holder looks itself: the heartbeat, which looks every few
+#: seconds, was away. Far fewer than those after which another host takes over.
+LOOK_AGAIN_S = 15.0
 
 
 class HostLock:
@@ -40,8 +43,7 @@ class HostLock:
 
     def __init__(self, file: Path, workspace: Path, *, timeout: float = -1) -> None:
         self.file, self.workspace, self.timeout = file, workspace, timeout
-        #: Whether another host took the lock from us, as the heartbeat noticed.
-        self.lost = False
+        self._lost, self._looked = False, _clocks()
         self._lock = FileLock(file, thread_local=False)
 
     def acquire(
@@ -86,7 +88,7 @@ class HostLock:
         if not self._lock.is_locked:
             return
         with suppress(OSError):
-            if self.is_ours:
+            if self._surely_names_us() is True:
                 owner_of(self.file).unlink(missing_ok=True)
         self._shown.on_beat.discard(self._look)
         presence.leave(self.workspace)
@@ -96,18 +98,44 @@ class HostLock:
     def is_ours(self) -> bool:
         """Whether no other host has taken the lock from us, which it may do where we showed no life for long.
 
-        Where the lock's file is gone, somebody deleted its folder: that is another error.
+        Where the lock's file is gone, somebody deleted its folder: that is another error. A server that does not answer
+        tells nothing: the lock is ours until somebody else is seen to have it.
         """
+        return self._surely_names_us() is not False
+
+    @property
+    def lost(self) -> bool:
+        """Whether another host took the lock from us: what the heartbeat noticed, which costs nothing to ask.
+
+        Where it has not looked for long (this process or its machine slept), this looks. A machine that sleeps may stop
+        its monotonic clock, so the time of day is asked, too.
+        """
+        if not self._lost and any(
+            abs(now - was) > LOOK_AGAIN_S for now, was in zip(_clocks(), self._looked, strict=True)
+        ):
+            self._look()
+        return self._lost
+
+    def _look(self) -> None:
+        now = _clocks()  # as of before: the process may fall asleep while it looks
+        self._lost = self._lost or not self.is_ours
+        self._looked = now
+
+    def _surely_names_us(self) -> bool | None:
         if self._names_us():
             return True
         time.sleep(RETRY_S)  # who judges an owner moves its file away for a moment
         return self._names_us()
 
-    def _look(self) -> None:
-        self.lost = self.lost or not self.is_ours
-
-    def _names_us(self) -> bool:
-        return is_same(presence.read(owner_of(self.file)), identity()) or not self.file.exists()
+    def _names_us(self) -> bool | None:
+        """Whether the owner's file names this process; None if the disk does not answer."""
+        try:
+            with suppress(FileNotFoundError):
+                if is_same(presence.identity_in(owner_of(self.file).read_bytes()), identity()):
+                    return True
+            return not self.file.exists()
+        except OSError:
+            return None
 
     def __enter__(self) -> HostLock:
         self.acquire()
@@ -125,7 +153,7 @@ class HostLock:
             if _make(owner_of(self.file), shown) or (
                 _remove_dead(owner_of(self.file), self.workspace) and _make(owner_of(self.file), shown)
             ):
-                self.lost, self._shown = False, shown
+                self._lost, self._looked, self._shown = False, _clocks(), shown
                 shown.on_beat.add(self._look)
                 return True
         except BaseException:
@@ -133,6 +161,10 @@ class HostLock:
             raise
         presence.leave(self.workspace)
         return False
+
+
+def _clocks() -> tuple[float, float]:
+    return time.monotonic(), time.time()
 
 
 def owner_of(file: Path) -> Path:
@@ -170,15 +202,16 @@ def _make(owner: Path, shown: presence.Presence) -> bool:
         return False
     except FileNotFoundError:
         shown.show()  # somebody cleaned up
-        return _make_copy(owner, shown)
+        return _make_copy(owner, shown.file)
     except OSError:  # a disk without second names
-        return _make_copy(owner, shown)
+        return _make_copy(owner, shown.file)
 
 
-def _make_copy(owner: Path, shown: presence.Presence) -> bool:
+def _make_copy(owner: Path, file: Path) -> bool:
+    content = file.read_bytes()
     try:
         with owner.open("xb") as stream:
-            stream.write(shown.file.read_bytes())
+            stream.write(content)
         return True
     except FileExistsError:
         return False
@@ -206,7 +239,17 @@ def _remove_dead(owner: Path, workspace: Path) -> bool:
     moved = presence.read(aside)
     is_judged = moved is None or is_same(moved, process)
     if not is_judged:
-        with suppress(OSError):
-            owner.hardlink_to(aside)
+        _put_back(aside, owner)
     aside.unlink(missing_ok=True)
     return is_judged
+
+
+def _put_back(aside: Path, owner: Path) -> None:
+    """Gives a live owner its file back, unless there is another one by now."""
+    try:
+        owner.hardlink_to(aside)
+    except FileExistsError:
+        return
+    except OSError:  # a disk without second names
+        with suppress(OSError):
+            _make_copy(owner, aside)

@@ -137,7 +137,7 @@ def enter(workspace: Path) -> Presence:
             presence = _presences[workspace] = Presence(workspace)
             _remove_dead(workspace)
         presence.holders += 1
-        if _heart is None:
+        if _heart is None or not _heart.is_alive():
             _heart = threading.Thread(target=_beat, name="metapt-heartbeat", daemon=True)
             _heart.start()
         return presence
@@ -166,9 +166,11 @@ def _beat() -> None:
                 return
             presences = list(_presences.values())
         for presence in presences:
-            presence.beat()
-            for look in list(presence.on_beat):
-                look()
+            for step in (presence.beat, *presence.on_beat):
+                # Whatever fails now (a server that does not answer) may succeed at the next beat; a thread that ended
+                # would let other hosts take over what lives.
+                with suppress(Exception):
+                    step()
 
 
 def _remove_dead(workspace: Path) -> None:
@@ -227,8 +229,16 @@ _watched: dict[Path, Watched] = {}
 def read(file: Path) -> dict[str, Any] | None:
     """The identity in a file; None if it is missing or half written."""
     try:
-        record = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+        return identity_in(file.read_bytes())
+    except OSError:
+        return None
+
+
+def identity_in(content: bytes) -> dict[str, Any] | None:
+    """The identity that the content of such a file tells; None if it is half written."""
+    try:
+        record = json.loads(content)
+    except ValueError:
         return None
     return record if isinstance(record, dict) and isinstance(record.get("pid"), int) else None
 

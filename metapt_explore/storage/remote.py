@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from metapt_explore.errors import UserError, library_errors, shortened
 from metapt_explore.storage.files import in_place_of
@@ -212,10 +211,10 @@ def without_password(url: str) -> str:
         >>> without_password("ssh://me:secret@host/folder"), without_password("s3://bucket/a")
         ('ssh://me:…@host/folder', 's3://bucket/a')
     """
-    if "@" not in url or "://" not in url:
+    scheme, mark, rest = url.partition("://")
+    if not mark:
         return url
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        return url.partition("://")[0] + "://…"
-    return url.replace(f":{password}@", ":…@", 1) if password else url
+    # Signatures and tokens stand in queries. A password may hold any sign, so all up to the last @ is its place.
+    user, at, place = rest.rpartition("@")
+    name, colon, _ = user.partition(":")
+    return f"{scheme}://{name}{':…' if colon else ''}{at}{place.partition('?')[0]}"

@@ -264,6 +264,15 @@ def _cell(entry: Any) -> tuple[Any, ...]:
     return tuple(entry.get(key) for key in CELL_KEYS)
 
 
+def _check_room(workspace: Workspace, remote: Remote, identifier: str, wanted: int) -> None:
+    free = shutil.disk_usage(workspace.folder).free
+    if wanted > free:
+        raise UserError(
+            f"{remote.where('artifacts', identifier)} is {wanted / 2**20:,.0f} MiB, and the disk of "
+            f"{workspace.folder} has {free / 2**20:,.0f} MiB left."
+        )
+
+
 def _fetch(workspace: Workspace, remote: Remote, identifier: str, done: Transfer) -> None:
     artifact = workspace.artifact(identifier)
     if artifact.status == "done" and artifact.damage is None:
@@ -283,6 +292,7 @@ def _fetch(workspace: Workspace, remote: Remote, identifier: str, done: Transfer
             if damage is not None:
                 aside = set_aside(artifact.folder, workspace.damaged)
                 done.notes.append(f"{str(damage).removesuffix(REMEDY)}It is now in {aside}.")
+            _check_room(workspace, remote, identifier, sum(expected["bytes"] for expected in stage[FILES].values()))
             for name, expected in stage[FILES].items():
                 parts = ("artifacts", identifier, stored_name(name, expected))
                 done.bytes += remote.download(waiting / name, expected, *parts)

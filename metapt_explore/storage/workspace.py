@@ -29,10 +29,11 @@ from pathlib import Path
 from filelock import Timeout
 
 from metapt_explore.errors import UserError
-from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question, making
+from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
 from metapt_explore.storage.files import sweep
 from metapt_explore.storage.host_lock import HostLock
 from metapt_explore.storage.integrity import REMEDY, set_aside
+from metapt_explore.storage.making import making
 from metapt_explore.storage.studies import CELL_KEYS, IndexEntry, Studies
 
 #: Ids that a message lists at most.
@@ -127,7 +128,9 @@ class Workspace(Studies):
                     on_notice(f"{str(error).removesuffix(REMEDY)}It is now in {aside}, and is computed anew.")
                 # Nobody else writes here while we hold the lock.
                 sweep(artifact.folder, everything=True)
-                with making(artifact.folder, question, manifest(), is_ours=lambda: lock.is_ours) as writer:
+                with making(
+                    artifact.folder, question, manifest(), is_ours=lambda: lock.is_ours, is_lost=lambda: lock.lost
+                ) as writer:
                     compute(writer)
         finally:
             lock.release()

@@ -19,7 +19,8 @@ from metapt_explore.errors import UserError
 from metapt_explore.progress.state import Progress
 from metapt_explore.results.tables import results_table
 from metapt_explore.storage import files, integrity
-from metapt_explore.storage.artifact import Question, making
+from metapt_explore.storage.artifact import Question
+from metapt_explore.storage.making import making
 from metapt_explore.storage.stage_file import read_stage, sum_of_file
 from metapt_explore.storage.study_files import copy_of
 from metapt_explore.storage.workspace import Workspace

@@ -11,8 +11,9 @@ import pytest
 from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.jobs import queue
 from metapt_explore.jobs import state as jobs
-from metapt_explore.storage.artifact import Question, making
+from metapt_explore.storage.artifact import Question
 from metapt_explore.storage.files import read_json, write_json
+from metapt_explore.storage.making import making
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study import job_file
 

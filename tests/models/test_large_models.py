@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import torch
 from plain_reference import Case, assert_near, make_backbone, make_case
 from safetensors.torch import load_file, save_file
 
+from metapt_explore.baselines.model_tuning import own_backbone
 from metapt_explore.config import ModelConfig, StudyConfig, parse
 from metapt_explore.cost.calibrate import loaded_mib, memory_mib
 from metapt_explore.errors import UserError
@@ -98,6 +100,17 @@ def test_float16_is_near_float32_and_takes_half(folder_of: FolderOf) -> None:
         assert ours.dtype == torch.float32
         assert_near(ours, theirs, share=0.03)
     assert half.encoded([[3, 4, 5]], spare=2).keys.dtype == torch.float16
+
+
+def test_rivals_that_train_the_model_are_float32_beside_float16(folder_of: FolderOf) -> None:
+    """A card without bfloat16 is given float16 by `auto`; LoRA and the others must run there as before."""
+    said: list[str] = []
+    model = ModelConfig(name=str(folder_of("llama")), max_text_tokens=32, dtype="float16", device="cpu")
+    half = load_backbone(model, "suffix", prompt_tokens=4, on_notice=said.append)
+    study = SimpleNamespace(model=model)
+    copy = own_backbone(SimpleNamespace(study=study, backbone=lambda: half))  # type: ignore[arg-type]
+    assert (half.dtype, copy.dtype) == (torch.float16, torch.float32)
+    assert "float32" in said[-1]
 
 
 def test_small_gradients_do_not_vanish_in_float16(folder_of: FolderOf, monkeypatch: pytest.MonkeyPatch) -> None:

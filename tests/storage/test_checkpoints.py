@@ -13,9 +13,10 @@ import torch
 from tampering import dead_process
 
 from metapt_explore.storage import files
-from metapt_explore.storage.artifact import Question, making
+from metapt_explore.storage.artifact import Question
 from metapt_explore.storage.checkpoint import read_checkpoint
 from metapt_explore.storage.files import sweep
+from metapt_explore.storage.making import making
 from metapt_explore.storage.stage_file import read_stage
 
 STAGE = Question("prompt", "a prompt", 1, {"steps": 2})

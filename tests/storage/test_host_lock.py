@@ -15,9 +15,10 @@ from waiting import wait
 
 from metapt_explore.errors import TakenOver, UserError
 from metapt_explore.storage import hosts, presence
-from metapt_explore.storage.artifact import Question, making
+from metapt_explore.storage.artifact import Question
 from metapt_explore.storage.files import leftovers, read_json, temporary_name, write_json
 from metapt_explore.storage.host_lock import HostLock, holder, is_locked, owner_of
+from metapt_explore.storage.making import making
 from metapt_explore.storage.processes import identity
 from metapt_explore.storage.stage_file import read_stage
 from metapt_explore.storage.workspace import Workspace

@@ -211,6 +211,8 @@ def test_what_arrives_otherwise_is_taken_back(
 
 def test_addresses(tmp_path: Path) -> None:
     assert without_password("ssh://me@host/a") == "ssh://me@host/a"
+    assert without_password("ssh://me:se#cr/et?@host/a") == "ssh://me:…@host/a"
+    assert without_password("abfs://box/a?sig=secret&token=b") == "abfs://box/a"
     with pytest.raises(UserError, match="cannot be reached"):
         Remote("nonsense://a")
     with pytest.raises(UserError, match="one address"):

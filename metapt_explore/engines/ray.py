@@ -1,0 +1,104 @@
+"""Ray: each job of a study is a task, which runs `metapt make` as a process of its node."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from metapt_explore.config.machine import RayConfig
+from metapt_explore.engines.base import Job, JobState
+from metapt_explore.engines.local import THREADS
+from metapt_explore.errors import UserError, first_line
+
+
+class RayEngine:
+    """Workers that are tasks of Ray. They end with this process; the next one gives their cells out again.
+
+    Args:
+        settings: How tasks are asked for.
+    """
+
+    name = "ray"
+    poll_s = 0.5
+
+    def __init__(self, settings: RayConfig) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise UserError(
+                "--on ray needs a package that is not installed: pip install 'metapt-explore[ray]'"
+            ) from None
+        self._ray, self._settings = ray, settings
+        self._began = not ray.is_initialized()
+        if self._began:
+            here: dict[str, Any] = {"num_cpus": settings.cpus * settings.at_once} if settings.address == "local" else {}
+            try:
+                ray.init(address=settings.address, include_dashboard=False, log_to_driver=False, **here)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                where = f"Ray at '{settings.address}' cannot be reached"
+                raise UserError(f"{where}: {first_line(error)}. `ray.address` stands in the machine file.") from error
+        self.slots = settings.at_once
+        self._tasks: dict[str, Any] = {}
+
+    def submit(self, jobs: Sequence[Job]) -> list[str]:
+        """Submits a task for each job."""
+        settings = self._settings
+        # A lost task is the coordinator's to give out again: it counts the attempts.
+        task = self._ray.remote(num_cpus=settings.cpus, num_gpus=settings.gpus, max_retries=0)(run_command)
+        handles = []
+        for job in jobs:
+            handle = f"{os.getpid()}:{job.batch}"
+            self._tasks[handle] = task.remote(job.command(), str(job.log), settings.cpus)
+            handles.append(handle)
+        return handles
+
+    def states(self, handles: Sequence[str]) -> dict[str, JobState]:
+        """How tasks of this process stand; those of another have ended with it."""
+        known = {handle: self._tasks[handle] for handle in handles if handle in self._tasks}
+        ended = set()
+        if known:
+            ready, _ = self._ray.wait(list(known.values()), num_returns=len(known), timeout=0)
+            ended = set(ready)
+        return {handle: "running" if handle in known and known[handle] not in ended else "gone" for handle in handles}
+
+    def cancel(self, handles: Sequence[str], *, now: bool = False) -> None:
+        """Kills tasks; without `now` nothing is done, since workers look for the file that asks them to stop."""
+        for handle in handles:
+            if now and self.states([handle])[handle] != "gone":
+                self._ray.cancel(self._tasks[handle], force=True)
+
+    def end_of(self, handle: str) -> str:
+        """The exit code of a task's process, or what Ray says of a lost one."""
+        if handle not in self._tasks:
+            return "its run has ended"
+        try:
+            code = self._ray.get(self._tasks[handle], timeout=0)
+        except Exception as error:  # Ray's errors are of many classes
+            return f"Ray: {type(error).__name__}"
+        return f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
+
+    def close(self) -> None:
+        """Leaves Ray, if this engine has joined it."""
+        if self._began and self._ray.is_initialized():
+            self._ray.shutdown()
+        self._began = False
+
+
+def run_command(command: Sequence[str], log: str, threads: int) -> int:
+    """Runs a worker on a node: Ray has set `CUDA_VISIBLE_DEVICES` for the task. Returns its exit code."""
+    import subprocess
+
+    environment = {**os.environ, **dict.fromkeys(THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
+    with (
+        Path(log).open("ab") as output,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+        ) as process,
+    ):
+        try:
+            return process.wait()
+        except BaseException:
+            process.kill()
+            raise
