@@ -139,7 +139,7 @@ def test_a_worker_takes_the_workspaces_study_not_a_file_of_that_name(
 
 def test_a_wrong_engine_in_the_machine_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "machine.yaml"
-    file.write_text("on: lokal", encoding="utf-8")
+    file.write_text("on: moon", encoding="utf-8")
     monkeypatch.setenv("METAPT_MACHINE", str(file))
-    with pytest.raises(UserError, match=r"machine\.yaml: on: There is no engine 'lokal'"):
+    with pytest.raises(UserError, match=r"machine\.yaml: on: There is no engine 'moon'"):
         usual_engine()
