@@ -251,8 +251,9 @@ class ArtifactWriter(Artifact):
             self._lines.unlink(missing_ok=True)
             return None
         tensors, meta = checkpoint
-        lines = [line for line in read_lines(self._lines) if line.get("step", 0) < meta["step"]]
-        write_bytes(self._lines, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        if self._lines.exists():  # an answer without metrics is the same, stopped on the way or not
+            lines = [line for line in read_lines(self._lines) if line.get("step", 0) < meta["step"]]
+            write_bytes(self._lines, "".join(json.dumps(line) + "\n" for line in lines).encode())
         return tensors, meta
 
     @property

@@ -47,6 +47,13 @@ def test_any_damage_to_a_checkpoint_makes_the_stage_begin_again(tmp_path: Path) 
             assert not (tmp_path / "metrics.jsonl").exists() and not file.exists()
 
 
+def test_a_stage_without_metrics_that_was_stopped_has_no_file_of_them(tmp_path: Path) -> None:
+    with making(tmp_path, STAGE, {}) as out:
+        out.save_checkpoint({"rows": torch.ones(2)}, {"step": 1})
+        assert out.load_checkpoint() is not None
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
 def test_metrics_that_are_damaged_behind_a_checkpoint_make_the_stage_begin_again(tmp_path: Path) -> None:
     with making(tmp_path, STAGE, {}) as out:
         out.metric({"step": 0, "loss": 1.5})
