@@ -93,8 +93,8 @@ def kmeans(inputs: Inputs[KMeansClustering]) -> Grouping:
 def minibatch_kmeans(inputs: Inputs[MiniBatchKMeansClustering] | Inputs[KMeansClustering]) -> Grouping:
     """K-means on small random batches of rows, for corpora that Lloyd's is too slow for (Sculley, 2010).
 
-    Batches of 1024 rows, the best of four starts. With fewer rows it is k-means with another update rule. Membership
-    as in `kmeans`.
+    Batches of 1024 rows, the best of four starts. With fewer rows it is k-means with another update rule. Clusters
+    that end up without a row are left out, so there may be fewer than `n_clusters`. Membership as in `kmeans`.
     """
     from sklearn.cluster import MiniBatchKMeans
 
@@ -111,17 +111,26 @@ def _means(inputs: Inputs[Any], algorithm: KMeans | MiniBatchKMeans | Tree) -> G
     rows, n_clusters = len(inputs.embeddings), inputs.config.n_clusters
     if rows < n_clusters:
         raise inputs.refusal(f"{rows} texts cannot make {n_clusters} clusters. Lower n_clusters or use more texts.")
+    if inputs.sample is not None and len(inputs.sample) < n_clusters:
+        raise inputs.refusal(
+            f"a sample of {len(inputs.sample)} texts (fit_rows) cannot make {n_clusters} clusters. "
+            "Lower n_clusters or raise fit_rows."
+        )
+    from sklearn.cluster import MiniBatchKMeans
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():  # too few different rows: reported below
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted = algorithm.fit(inputs.fitted)
-    labels = renumber_by_size(fitted.labels_ if inputs.sample is None else to_nearest_mean(inputs, fitted.labels_))
-    if (different := labels.max() + 1) < n_clusters:
-        raise inputs.refusal(
-            f"too few different embeddings ({different}) for {n_clusters} clusters. "
-            "Lower n_clusters or use more varied texts."
-        )
+    labels = np.unique(fitted.labels_, return_inverse=True)[1]  # mini-batches may leave clusters empty: no gaps in ids
+    labels = renumber_by_size(labels if inputs.sample is None else to_nearest_mean(inputs, labels))
+    if (found := labels.max() + 1) < n_clusters:
+        different = len(np.unique(inputs.fitted, axis=0)) if isinstance(algorithm, MiniBatchKMeans) else found
+        if different < n_clusters:
+            raise inputs.refusal(
+                f"too few different embeddings ({different}) for {n_clusters} clusters. "
+                "Lower n_clusters or use more varied texts."
+            )
     return Grouping(labels, cosine_to_own(inputs.embeddings, labels))
 
 

@@ -16,12 +16,14 @@ ASSIGNED = {
 NEAREST = "the others went to the cluster with the nearest mean"
 
 
-def fit_facts(config: ClusteringConfig, rows: int) -> dict[str, Any]:
+def fit_facts(config: ClusteringConfig, rows: int, found: int | None = None) -> dict[str, Any]:
     """How so many texts are fitted; empty where all of them are, by the algorithm that was asked for.
 
     Args:
         config: The clustering.
         rows: Texts.
+        found: Clusters that were found, once they are. Where mini-batches left some empty, ``clusters`` (found) and
+            ``clusters_asked`` say so.
 
     Example:
         >>> dense = ClusteringConfig(name="dense", algorithm="hdbscan")
@@ -30,14 +32,18 @@ def fit_facts(config: ClusteringConfig, rows: int) -> dict[str, Any]:
     """
     fitted = config.fitted_rows(rows)
     mini = config.in_mini_batches(rows)
-    if fitted >= rows and not mini:
+    batches = mini or config.algorithm == "minibatch_kmeans"
+    asked = getattr(config, "n_clusters", 0)
+    fewer = {"clusters": found, "clusters_asked": asked} if batches and found is not None and found < asked else {}
+    if fitted >= rows and not mini and not fewer:
         return {}
     return {
         "rows": fitted,
         "of": rows,
         "algorithm": config.algorithm,
-        "by": "mini_batches" if mini else "sample",
+        "by": "sample" if fitted < rows else "mini_batches",
         "asked": getattr(config, "fit_rows", None) is not None,
+        **fewer,
     }
 
 
@@ -52,8 +58,15 @@ def format_fit(facts: Mapping[str, Any] | None) -> str:
     """
     if not facts:
         return ""
+    fewer = ""
+    if "clusters_asked" in facts:
+        fewer = (
+            f" Mini-batches left clusters empty: {facts['clusters']} of the {facts['clusters_asked']} that were asked "
+            "for hold texts."
+        )
     if facts.get("by") == "mini_batches":
-        return f"Fitted in mini-batches of all {facts['of']:,} texts: these are too many for k-means itself."
+        why = "." if facts.get("algorithm") == "minibatch_kmeans" else ": these are too many for k-means itself."
+        return f"Fitted in mini-batches of all {facts['of']:,} texts{why}{fewer}"
     why = "" if facts.get("asked") else " All are too many for this algorithm; `fit_rows` says otherwise."
     others = ASSIGNED.get(str(facts.get("algorithm")), NEAREST)
-    return f"Fitted on {facts['rows']:,} of {facts['of']:,} texts, drawn at random; {others}.{why}"
+    return f"Fitted on {facts['rows']:,} of {facts['of']:,} texts, drawn at random; {others}.{why}{fewer}"

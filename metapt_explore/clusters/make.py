@@ -17,6 +17,7 @@ from metapt_explore.clusters.outliers import count_moved
 from metapt_explore.clusters.quality import agreement, cluster_quality
 from metapt_explore.clusters.reduce import project
 from metapt_explore.config import ClusteringConfig, limits
+from metapt_explore.seeds import stream
 from metapt_explore.storage.shards import Vectors
 
 #: Rows that an agreement with known groups is measured on, where there are many.
@@ -90,21 +91,24 @@ def make_clusters(
     )
     begin("quality")
     moved = count_moved(config.model_dump(), labels, grouping.moved)
-    fit = fit_facts(config, len(labels))
+    fit = fit_facts(config, len(labels), len(np.unique(labels[labels >= 0])))
     summary = {
         "clusters": clusters,
         "outliers": int((labels == -1).sum()),
         **({"moved": moved} if moved else {}),
         **({"fit": fit} if fit else {}),
         "quality": cluster_quality(reduced, labels, job.seed),
-        "agreement": _agreement(labels, job.groups),
+        "agreement": _agreement(labels, job.groups, job.seed),
     }
     return table, summary
 
 
-def _agreement(labels: np.ndarray, groups: list[str | None]) -> dict[str, Any] | None:
+def _agreement(labels: np.ndarray, groups: list[str | None], seed: int) -> dict[str, Any] | None:
     if len(labels) <= limits.MANY_TEXTS:
         return agreement(labels, groups)
     both = np.flatnonzero((labels >= 0) & np.array([group is not None for group in groups]))
-    chosen = both[:: max(1, len(both) // AGREEMENT_ROWS)]
+    chosen = both
+    if len(both) > AGREEMENT_ROWS:  # at random: every k-th row would miss groups that take turns in the data
+        drawn = stream(seed, "clustering", "agreement").choice(len(both), AGREEMENT_ROWS, replace=False)
+        chosen = both[np.sort(drawn)]
     return agreement(labels[chosen], [groups[row] for row in chosen.tolist()])

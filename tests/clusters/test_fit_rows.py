@@ -6,15 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.cluster import MiniBatchKMeans
 
+from metapt_explore.clusters import make
 from metapt_explore.clusters.algorithms import cluster
 from metapt_explore.clusters.density import membership_vectors
 from metapt_explore.clusters.fit_words import fit_facts, format_fit
 from metapt_explore.clusters.grouping import Inputs, renumber_by_size
 from metapt_explore.clusters.memberships import memberships
+from metapt_explore.clusters.quality import agreement
 from metapt_explore.clusters.reduce import reduce_embeddings
-from metapt_explore.config import ClusteringConfig, StudyConfig, parse
+from metapt_explore.config import ClusteringConfig, StudyConfig, limits, parse
 from metapt_explore.errors import UserError
+from metapt_explore.seeds import stream
 
 ROWS, FITTED = 400, 150
 COUNTED = ["kmeans", "minibatch_kmeans", "agglomerative"]
@@ -116,6 +120,53 @@ def test_a_sample_as_large_as_the_texts_is_no_sample() -> None:
 def test_too_few_rows_are_refused_by_their_number() -> None:
     with pytest.raises(UserError, match="among 20 texts"):
         cluster(vectors(), clustering("hdbscan", min_cluster_size=30, fit_rows=20), seed=0)
+
+
+@pytest.mark.parametrize("algorithm", COUNTED)
+def test_a_sample_smaller_than_the_clusters_is_refused_by_its_setting(algorithm: str) -> None:
+    with pytest.raises(UserError, match=r"a sample of 3 texts \(fit_rows\) cannot make 6 clusters.*raise fit_rows"):
+        cluster(vectors(), clustering(algorithm, n_clusters=6, fit_rows=3), seed=0)
+    cluster(vectors(), clustering(algorithm, n_clusters=6, fit_rows=6), seed=0)
+
+
+class _WithGaps:
+    """Mini-batches that leave clusters 1 and 3 of six empty."""
+
+    def fit(self, rows: np.ndarray) -> Any:
+        self.labels_ = np.array([0, 2, 4, 5], dtype=np.int32)[np.arange(len(rows)) % 4]
+        return self
+
+
+@pytest.mark.parametrize("fit_rows", [None, FITTED])
+def test_empty_clusters_of_mini_batches_are_left_out_and_said(
+    fit_rows: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MiniBatchKMeans, "fit", _WithGaps.fit)
+    config = clustering("minibatch_kmeans", n_clusters=6, **({"fit_rows": fit_rows} if fit_rows else {}))
+    found = cluster(vectors(), config, seed=0)
+    assert np.unique(found.labels).tolist() == [0, 1, 2, 3]
+    facts = fit_facts(config, ROWS, 4)
+    assert (facts["clusters"], facts["clusters_asked"], facts["by"]) == (4, 6, "sample" if fit_rows else "mini_batches")
+    assert format_fit(facts).endswith("4 of the 6 that were asked for hold texts.")
+    with pytest.raises(UserError, match=r"too few different embeddings \(2\) for 6 clusters"):
+        cluster(np.repeat(np.eye(4)[:2], 10, axis=0), clustering("minibatch_kmeans", n_clusters=6), seed=0)
+
+
+def test_only_mini_batches_may_leave_clusters_empty() -> None:
+    assert fit_facts(clustering("minibatch_kmeans", n_clusters=6), ROWS, 6) == {}
+    assert fit_facts(clustering("kmeans", n_clusters=6), ROWS, 4) == {}
+
+
+def test_agreement_of_many_rows_sees_groups_that_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MANY_TEXTS", 100)
+    monkeypatch.setattr(make, "AGREEMENT_ROWS", 50)
+    labels = np.arange(1000) % 20  # every 20th row is of one group
+    groups: list[str | None] = [f"group {label // 2}" for label in labels]
+    found = make._agreement(labels, groups, 0)
+    chosen = np.sort(stream(0, "clustering", "agreement").choice(1000, 50, replace=False))
+    assert found == agreement(labels[chosen], [groups[row] for row in chosen])
+    assert found is not None and found["rows"] == 50 and len(set(labels[chosen].tolist())) > 10
+    assert make._agreement(labels[:40], groups[:40], 0) == agreement(labels[:40], groups[:40])
 
 
 def test_walls_and_what_is_said_of_them() -> None:
