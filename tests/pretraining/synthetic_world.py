@@ -55,6 +55,8 @@ class Pattern:
 class WorldBackbone:
     """Stands in for a backbone: texts are numbers of rows of `vectors`."""
 
+    dtype = torch.float32
+
     device = torch.device("cpu")
     caches_texts = False
 
