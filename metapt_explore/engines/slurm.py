@@ -154,6 +154,8 @@ def script_of(jobs: Sequence[Job], settings: SlurmConfig) -> str:
 def _run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Runs a command of SLURM; one that does not answer counts as failed."""
     try:
-        return subprocess.run(words, capture_output=True, text=True, timeout=COMMAND_S, check=False, errors="replace")
+        return subprocess.run(
+            words, capture_output=True, text=True, encoding="utf-8", timeout=COMMAND_S, check=False, errors="replace"
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(list(words), 1, "", first_line(error))

@@ -114,11 +114,11 @@ def _wait_for_node(environment: dict[str, str], folder: Path) -> None:
     end = time.monotonic() + START_S
     while time.monotonic() < end:
         words = ["sinfo", "--noheader", "--format=%T"]
-        answer = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        answer = subprocess.run(words, env=environment, capture_output=True, text=True, encoding="utf-8", check=False)
         if answer.stdout.strip() == "idle":
             return
         time.sleep(0.3)
-    logs = [file.read_text(errors="replace")[-1500:] for file in sorted(folder.glob("*.log"))]
+    logs = [file.read_text(encoding="utf-8", errors="replace")[-1500:] for file in sorted(folder.glob("*.log"))]
     raise RuntimeError("\n".join(["SLURM did not come up", *logs]))
 
 
