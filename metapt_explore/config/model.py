@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -30,7 +30,7 @@ class ModelConfig(Strict):
         "decoder-only models; else float32",
     )
     device: Text = Field("auto", description="auto, cpu, cuda, cuda:1 …")
-    device_map: Literal["auto"] | dict[Text, int | Text] | None = Field(
+    device_map: Literal["auto"] | dict[Text, Annotated[int, Field(ge=0, le=1024)] | Text] | None = Field(
         None,
         description="decoder-only: layers over several cards, the host (`cpu`) and the `disk`, in place of `device`: "
         "auto, or a device for each part, such as {model.embed_tokens: 0, model.layers.0: 0, model.layers.1: 1 …}",
