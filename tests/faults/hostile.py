@@ -84,6 +84,7 @@ def study(folder: Path, given: Sequence[str]) -> Workspace:
     to |= {name: _named(to[name]) for name in (*handmade.METHODS, "kmeans")}
     if len(given) < 4:  # methods must be told apart
         to |= {name: f"{_named(given[0])[:60]} {place}" for place, name in enumerate(handmade.METHODS)}
+    workspace.compact_index(handmade.NAME)  # the whole list in one file
     config = workspace.study_config(handmade.NAME).model_dump(mode="json", exclude_none=True)
     config = renamed(config, {name: to[name] for name in (*handmade.METHODS, "kmeans")})
     config["title"], index = given[0], read_json(workspace.study_folder(handmade.NAME) / "index.json")
