@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -34,13 +34,16 @@ def cells(
     from metapt_explore.storage.workspace import Workspace
     from metapt_explore.study.cells import cells_of
     from metapt_explore.study.study import Study
+    from metapt_explore.study.worker_file import cell_states
 
     opened = Workspace(workspace)
     config = find_study(study, opened)
     seeds = None if init_seeds is None else parse_seeds(init_seeds)
     found = cells_of(Study(config, opened), parse_until(until), seeds)
+    at_workers = {row["key"]: row for row in cell_states(opened, config.name)}
     if as_json:
-        echo(json.dumps({"study": config.name, "cells": [cell.as_dict() for cell in found]}, ensure_ascii=False))
+        rows = [{**cell.as_dict(), "worker": at_workers.get(cell.key)} for cell in found]
+        echo(json.dumps({"study": config.name, "cells": rows}, ensure_ascii=False))
         return
     table = Table(title=f"{escape(config.name)}: {sum(cell.done for cell in found)} of {len(found)} cells are there")
     for column in ("cell", "there", "waits for", "time", "memory"):
@@ -50,9 +53,18 @@ def cells(
         waits = sum(parent not in done for parent in cell.parents)
         time = "" if cell.done or cell.seconds is None else format_time(cell.seconds)
         memory = "" if cell.memory_mib is None else f"{cell.memory_mib / 1024:.1f} GiB"
-        row = (cell.key, "yes" if cell.done else cell.problem, f"{waits}" if waits else "", time, memory)
+        there = "yes" if cell.done else cell.problem or _said(at_workers.get(cell.key))
+        row = (cell.key, there, f"{waits}" if waits else "", time, memory)
         table.add_row(*map(escape, row))
     make_console().print(table)
+
+
+def _said(at_worker: dict[str, Any] | None) -> str:
+    """How a cell stands that a worker has."""
+    if at_worker is None:
+        return ""
+    share = f" {100 * at_worker['fraction']:.0f} %" if at_worker["state"] in ("running", "stopped") else ""
+    return f"{at_worker['state']}{share} {at_worker['worker']}".strip()
 
 
 def make(
@@ -96,7 +108,9 @@ def make(
         view.close()
     for sentence in format_failed(part.as_dict() for part in failed):
         say(console, f"Failed: {sentence}")
-    say(console, f"{len(worker.file.record['made'])} cells were made.")
+    made = len(worker.file.record["made"])
+    rest = "; the others were there" if made < len(wanted) and not failed else ""
+    say(console, f"{made} of {len(wanted)} cells made{rest}.")
     if failed:
         raise typer.Exit(PARTS_FAILED)
 

@@ -135,8 +135,10 @@ def run_in_terminal(
     """
     from metapt_explore.api import run as run_study
     from metapt_explore.config import StudyConfig, load_study
+    from metapt_explore.engines.choose import HERE
     from metapt_explore.storage.workspace import Workspace
     from metapt_explore.study.failures import format_failed
+    from metapt_explore.study.worker_file import cells_folder
 
     config = source if isinstance(source, StudyConfig) else load_study(source)
     opened = Workspace(workspace)
@@ -144,6 +146,13 @@ def run_in_terminal(
     began = time.monotonic()
     say(console, f"Study '{config.name}' in {opened.folder}")
     where = on or parse_on(None)
+    option = f" --workspace {opened.folder}" if workspace is not None else ""
+    if where != HERE:
+        say(
+            console,
+            f"On {where}: what workers print is in {cells_folder(opened, config.name)}; how they stand: "
+            f"metapt cells {config.name}{option}",
+        )
     study = run_study(config, opened.folder, minutes=minutes, init_seeds=init_seeds, until=until, on=where)
     _print_scores(study, until, began=began, console=console)
     failed = format_failed(part.as_dict() for part in study.failed)
@@ -151,7 +160,6 @@ def run_in_terminal(
         say(console, f"{len(failed)} part{'s' * (len(failed) != 1)} failed; the same command tries again:")
         for sentence in failed:
             say(console, f"  - {sentence}")
-    option = f" --workspace {opened.folder}" if workspace is not None else ""
     if until == "all":
         setting = f"METAPT_WORKSPACE={opened.folder} " if workspace is not None else ""
         say(console, f"Report: metapt report {config.name}{option}")

@@ -11,6 +11,8 @@ from metapt_explore.errors import Cancelled, TimeIsUp
 
 #: Seconds of measured work after which its rate is used.
 MIN_MEASURED_S = 2.0
+#: Share of all work that other processes must have done before the time left is told.
+LEAST_SHARE = 0.02
 #: Share of the planned work after which earlier measurements count half: a machine may be busy for some hours, and the
 #: rest of the study will be like its last part, not like the whole.
 HALF_LIFE = 0.1
@@ -222,7 +224,8 @@ class Progress:
             finished = min(total, max(self._finished_work(), self.fraction_before * total))
             self.state.fraction = max(self._least, finished / total)
             seconds, work = time.monotonic() - self._elsewhere_began, finished - self._finished_then
-            measured = seconds > MIN_MEASURED_S and work > 0
+            # Workers begin by loading models: from the first steps after it nobody can tell how long the rest takes.
+            measured = seconds > MIN_MEASURED_S and work > LEAST_SHARE * total
             self.state.seconds_left = (total - finished) * seconds / work if measured else None
             self.tell(self.state)
             return

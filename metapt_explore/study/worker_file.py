@@ -11,18 +11,15 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
-import psutil
-
 from metapt_explore.storage.files import read_json, write_json
+from metapt_explore.storage.processes import ProcessIdentity, identity, is_here, runs_here
 from metapt_explore.storage.workspace import Workspace
 
 #: Seconds between two signs of life of a worker, also while one long call computes.
@@ -58,9 +55,7 @@ class WorkerRecord(TypedDict, total=False):
         state: ``running``, ``ended`` (it has tried every cell), ``stopped`` (asked to; the rest is left) or ``refused``
             (it could not begin or go on, see `error`).
         worker: What people call it: host and process.
-        host: The machine.
-        pid: The process.
-        created: When the process began, in seconds since 1970.
+        process: Its process.
         beat: Grows as long as the worker lives; clocks of machines are not compared.
         current: Key of the cell that it makes now.
         fraction: Share of that cell.
@@ -73,9 +68,7 @@ class WorkerRecord(TypedDict, total=False):
 
     state: str
     worker: str
-    host: str
-    pid: int
-    created: float
+    process: ProcessIdentity
     beat: int
     current: str
     fraction: float
@@ -161,12 +154,8 @@ def batches_at_work(workspace: Workspace, name: str) -> list[str]:
 def _lives(said: WorkerRecord) -> bool:
     if said.get("state") != "running" or abs(time.time() - said.get("updated", 0.0)) > SILENT_S:
         return False
-    if said.get("host") != socket.gethostname():
-        return True  # nobody here can look closer
-    try:
-        return bool(abs(psutil.Process(said["pid"]).create_time() - said.get("created", 0.0)) < 1)
-    except (psutil.Error, KeyError):
-        return False
+    process = said.get("process")
+    return runs_here(process) if is_here(process) else True  # on another host nobody here can look closer
 
 
 def stop_workers(workspace: Workspace, name: str) -> int:
@@ -190,15 +179,11 @@ class WorkerFile:
 
     def __init__(self, file: Path | None) -> None:
         self._file, self._lock, self._last = file, threading.Lock(), float("-inf")
-        pid, host, created = os.getpid(), socket.gethostname(), 0.0
-        with suppress(psutil.Error):
-            created = psutil.Process().create_time()
+        process = identity()
         self.record: WorkerRecord = {
             "state": "running",
-            "worker": f"{host}:{pid}",
-            "host": host,
-            "pid": pid,
-            "created": created,
+            "worker": f"{process['host']}:{process['pid']}",
+            "process": process,
             "beat": 0,
             "current": "",
             "fraction": 0.0,
@@ -240,13 +225,3 @@ class WorkerFile:
         finally:
             ended.set()
             thread.join()
-
-
-def ended_properly(record: Mapping[str, Any]) -> bool:
-    """Whether a worker said how it ended.
-
-    Example:
-        >>> ended_properly({"state": "running"}), ended_properly({"state": "stopped"}), ended_properly({})
-        (False, True, False)
-    """
-    return record.get("state") in ("ended", "stopped", "refused")

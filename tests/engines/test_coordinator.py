@@ -44,7 +44,7 @@ def test_two_workers_answer_what_one_process_does(serial: Serial, tmp_path: Path
     assert computed_twice(workspace) == []
     assert open_batches(workspace, "tiny") == {}
     records = ended(workspace)
-    assert len({record["pid"] for record in records}) == len(records) >= 3
+    assert len({record["process"]["pid"] for record in records}) == len(records) >= 3
     made = [key for record in records for key in record["made"]]
     assert len(made) == len(set(made))
     assert {"embeddings", "clusters/kmeans", "prompt/PPT/0", "fewshot/MetaPT/question/0"} <= set(made)

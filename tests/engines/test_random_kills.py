@@ -26,7 +26,7 @@ def workers(workspace: Workspace) -> list[int]:
     """Processes that make cells now."""
     folder = cells_folder(workspace, "tiny")
     said = [read_worker(folder, batch) for batch in open_batches(workspace, "tiny")]
-    return [record["pid"] for record in said if record.get("state") == "running"]
+    return [record["process"]["pid"] for record in said if record.get("state") == "running"]
 
 
 def test_killed_at_random_it_ends_as_the_serial_run(serial: Serial, tmp_path: Path) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from command_line import call
 from pretended import orphan, status, study
@@ -19,6 +16,7 @@ from waiting import LIMIT, wait
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import changes, queue, worker
 from metapt_explore.storage.files import write_json
+from metapt_explore.storage.processes import identity
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.worker_file import (
     batch_file,
@@ -35,9 +33,8 @@ def begin_batch(workspace: Workspace, name: str, **changes: Any) -> Path:
     folder = cells_folder(workspace, name)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(batch_file(folder, "00001"), {"id": "00001", "cells": {"split/mood": "split-0"}})
-    process = psutil.Process()
-    said = {"state": "running", "host": socket.gethostname(), "pid": os.getpid(), "created": process.create_time()}
-    write_json(worker_file(folder, "00001"), {**said, "updated": time.time(), **changes})
+    said = {"state": "running", "process": identity(), "updated": time.time()}
+    write_json(worker_file(folder, "00001"), {**said, **changes})
     return folder
 
 
@@ -45,9 +42,9 @@ def begin_batch(workspace: Workspace, name: str, **changes: Any) -> Path:
     ("said", "lives"),
     [
         ({}, True),
-        ({"host": "another"}, True),
+        ({"process": {**identity(), "boot": "another"}}, True),
         ({"state": "stopped"}, False),
-        ({"created": 1.0}, False),
+        ({"process": {**identity(), "created": 1.0}}, False),
         ({"updated": 1.0}, False),
     ],
 )

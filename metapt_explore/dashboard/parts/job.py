@@ -19,6 +19,7 @@ from metapt_explore.storage.disk import format_full
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.failures import format_failed
 from metapt_explore.study.preview import format_cost, read_cost
+from metapt_explore.study.worker_file import cell_states
 
 LOG_LINES = 30
 #: What a job was asked for, by how far it goes: its percent is of that.
@@ -187,6 +188,7 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         units = f" ({done} of {total})" if total else ""
         st.progress(share, text=messages.plain(f"{stage}{units}"))
         st.text(f"{100 * share:.0f} % of {asked_of(state)}, {left_of(state)}")
+        _show_workers(workspace, name)
     elif status == "done":
         st.success("This study is finished: look at the other pages.")
     elif status == "partly":
@@ -213,6 +215,17 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         st.caption(messages.plain(format_cost(cost)))
     for notice in state.get("notices") or []:
         st.warning(messages.plain(notice))
+
+
+def _show_workers(workspace: Workspace, name: str) -> None:
+    """The cells that workers have, where the study runs on an engine."""
+    rows = cell_states(workspace, name)
+    if not rows:
+        return
+    table = pd.DataFrame(rows)[["key", "state", "fraction", "worker"]]
+    table["fraction"] = [f"{100 * share:.0f} %" for share in table["fraction"]]
+    table.columns = ["cell", "state", "finished", "worker"]
+    drawing.show_table(table, key="workers", hide_index=True)
 
 
 def _buttons(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
