@@ -41,14 +41,13 @@ from metapt_explore.jobs.state import (
     STARTUP_TIMEOUT_S,
     Request,
     is_child_alive,
-    is_recent,
     job_state,
     read_request,
     request_file,
     settle,
     write_request,
 )
-from metapt_explore.storage.files import read_json, write_bytes, write_json
+from metapt_explore.storage.files import is_recent, read_json, write_bytes, write_json
 from metapt_explore.storage.host_lock import HostLock
 from metapt_explore.storage.hosts import Host, this_host
 from metapt_explore.storage.workspace import Workspace

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from metapt_explore.progress.failed_part import FailedPart
-from metapt_explore.storage.files import read_json, write_json
+from metapt_explore.storage.files import is_recent, read_json, write_json
 from metapt_explore.storage.host_lock import holder
 from metapt_explore.storage.presence import is_alive, is_in_doubt
 from metapt_explore.storage.processes import ProcessIdentity, is_here, is_same
@@ -144,14 +144,6 @@ def missing_parts(workspace: Workspace, name: str) -> list[dict[str, str]]:
     failed = state.get("failed") if state["status"] in ("incomplete", "failed") else None
     parts = [FailedPart(**part) for part in failed] if isinstance(failed, list) else []
     return [{"key": part.title, "reason": f"{part.reason}{part.waiting}"} for part in parts]
-
-
-def is_recent(when: Any, seconds: float) -> bool:
-    """Whether a time of day that another process wrote is at most this many seconds ago.
-
-    One that lies further in the future is not: the clock was set back since, and nobody knows how long ago it was.
-    """
-    return isinstance(when, int | float) and abs(time.time() - when) <= seconds
 
 
 def is_cancelling(workspace: Workspace, name: str) -> bool:

@@ -193,3 +193,11 @@ def remembered(read: _lru_cache_wrapper[T], file: Path, stamp: Stamp) -> T:
     if time.time() - max(stamp[1], stamp[2]) / 1e9 < SETTLED_S:
         return read.__wrapped__(str(file), stamp)
     return read(str(file), stamp)
+
+
+def is_recent(when: Any, seconds: float) -> bool:
+    """Whether a time of day that another process wrote is at most this many seconds ago.
+
+    One that lies further in the future is not: the clock was set back since, and nobody knows how long ago it was.
+    """
+    return isinstance(when, int | float) and abs(time.time() - when) <= seconds

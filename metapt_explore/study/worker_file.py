@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
-from metapt_explore.storage.files import read_json, write_json
+from metapt_explore.storage.files import is_recent, read_json, write_json
 from metapt_explore.storage.processes import ProcessIdentity, identity, is_here, runs_here
 from metapt_explore.storage.workspace import Workspace
 
@@ -152,7 +152,7 @@ def batches_at_work(workspace: Workspace, name: str) -> list[str]:
 
 
 def _lives(said: WorkerRecord) -> bool:
-    if said.get("state") != "running" or abs(time.time() - said.get("updated", 0.0)) > SILENT_S:
+    if said.get("state") != "running" or not is_recent(said.get("updated"), SILENT_S):
         return False
     process = said.get("process")
     return runs_here(process) if is_here(process) else True  # on another host nobody here can look closer

@@ -98,7 +98,11 @@ def test_no_duration_is_a_difference_of_times_of_day() -> None:
 
     `remembered` asks the same of a file's time; where the clock was set back it only remembers nothing.
     """
-    allowed = {"jobs/state.py: is_recent", "dashboard/parts/loss_curves.py: _numbers", "storage/files.py: remembered"}
+    allowed = {
+        "dashboard/parts/loss_curves.py: _numbers",
+        "storage/files.py: is_recent",
+        "storage/files.py: remembered",
+    }
     # As `remembered`; and a share of a progress bar, never below zero.
     allowed |= {"jobs/study_list.py: _settled", "clusters/other_process.py: _share"}
     found = set()

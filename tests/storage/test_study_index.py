@@ -51,8 +51,9 @@ def test_it_is_a_plain_list(tmp_path_factory: pytest.TempPathFactory, steps: lis
         elif what == "replace":
             index.replace(expected := expected[:task])
         elif what == "edit":
-            # Each edit is another one: who restores a list has what was added to it, too.
-            write_json(index.file, expected := [entry(9, at), *expected[:task]])
+            # Each edit is another one (who restores a list has what was added to it, too), and more than one letter
+            # away from what was there, which would be damage.
+            write_json(index.file, expected := [entry(9, int("1" * (at + 1))), *expected[:task]])
         elif what == "compact":
             index.compact()
             assert not any(file.exists() for file in both(index))
