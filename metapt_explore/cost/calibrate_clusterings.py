@@ -35,6 +35,8 @@ def calibrate_clustering(config: ClusteringConfig, vectors: np.ndarray, rows: in
     # Mini-batches of few rows are over at once: rows are repeated, and moved a little.
     points = _more(points, 8) if mini else points
     size, seconds = min(FIRST, len(points)), 0.0
+    # The first fit of a process loads libraries and wakes threads; counted, it would be taken for slow fitting.
+    _fit_seconds(config, points[:size], mini=mini)
     while True:
         seconds = _fit_seconds(config, points[:size], mini=mini)
         if seconds >= ENOUGH_S or 2 * size > len(points):
