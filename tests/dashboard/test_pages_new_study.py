@@ -115,7 +115,12 @@ def test_groupings_baselines_and_examples_are_chosen(
     assert any("The study uses TF-IDF with more dimensions" in str(box.value) for box in at.caption)
     offered = at.multiselect(key="new_baselines")
     assert offered.options == [kind.title for kind in BaselineConfig.kinds.values() if not kind.combines]
-    offered.set_value(["tfidf", "setfit", "setfit_package", "static_embeddings"])
+    offered.set_value(["tfidf", "setfit", "setfit_package", "static_embeddings"]).run()
+    at.selectbox(key="new_encoder_setfit").set_value("sentence-transformers/all-mpnet-base-v2")
+    at.selectbox(key="new_model_static_embeddings").set_value("minishlab/potion-multilingual-128M").run()
+    assert "'sentence-transformers/all-mpnet-base-v2' is not on this machine: the study downloads it." in said(
+        at, "caption"
+    )
     assert "32" not in at.multiselect(key="new_more_shots").options, "no class has so many texts"
     at.checkbox(key="new_own_task").uncheck().run()
     at.multiselect(key="new_more_shots").set_value([64, 1]).run()
@@ -137,6 +142,9 @@ def test_groupings_baselines_and_examples_are_chosen(
     probed = [m.name for m in study.methods if study.reading_of(m).has_probe]
     assert probed == ["PT and probe", "PPT and probe", "MetaPT hdbscan and probe"]
     assert [b.kind for b in study.baselines] == ["tfidf", "setfit", "setfit_package", "static_embeddings"]
+    _, setfit, package, static = (baseline.model_dump() for baseline in study.baselines)
+    assert setfit["encoder"] == "sentence-transformers/all-mpnet-base-v2" and package["encoder"] is None
+    assert static["model"] == "minishlab/potion-multilingual-128M"
     assert study.evaluation.more_shots == [1, 64]
 
 
