@@ -31,7 +31,9 @@ def widen(
     study: Annotated[str, typer.Argument(help="A study of the workspace, or the folder of a record.")],
     *,
     out: Annotated[Path | None, typer.Option(help="The YAML file to write (default: STUDY-wide.yaml here).")] = None,
-    share: Annotated[float, typer.Option(help="Share of a method's scores at the edge from which it is widened.")] = 0.25,
+    share: Annotated[
+        float, typer.Option(help="Share of a method's scores at the edge from which it is widened.")
+    ] = 0.25,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write a study that searches further where dev chose the last value tried: one value more, twice the steps.

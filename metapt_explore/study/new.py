@@ -19,6 +19,10 @@ from metapt_explore.study.first_look import CLASS_ROWS, Bounds, set_rows, usual_
 FIXED_RECIPE: Mapping[str, Any] = {"learning_rate": 0.016, "steps": 10}
 
 
+#: What the average of two readers is called in a study that this makes.
+TOGETHER = "readers together"
+
+
 @dataclass(frozen=True)
 class Scale:
     """How much is computed, and what that can show.
@@ -97,6 +101,7 @@ class Choices:
         n_clusters: Clusters, for algorithms that are told how many.
         probe: Whether the prompts of PT, PPT and MetaPT on the first clustering are also read beside a probe.
         baselines: Kinds of baselines (`BaselineConfig.kind`), or settings of one.
+        together: Whether *PPT and probe* and a logistic regression on embeddings are averaged, too (needs `probe`).
         more_shots: Other numbers of labelled examples a class to score at.
         limit: Texts to keep, sampled; all when None.
         model: Language model.
@@ -122,6 +127,7 @@ class Choices:
     n_clusters: int = 8
     probe: bool = False
     baselines: Sequence[str | Mapping[str, Any]] = ()
+    together: bool = False
     more_shots: Sequence[int] = ()
     limit: int | None = 2000
     model: str = "smollm2-135m"
@@ -216,12 +222,24 @@ def new_study(
             "outer_lr": 0.01,
         },
         "methods": methods,
-        "baselines": [each if isinstance(each, str) else dict(each) for each in choices.baselines],
+        "baselines": _baselines(choices),
         "evaluation": {"tasks": [_task(task, choices) for task in tasks], **scale.evaluation, **_shots(choices, scale)},
     }
     if not choices.labelled and not choices.formats:
         tree["labelling"] = {"by": "zero_shot"}
     return parse(StudyConfig, tree, f"the study '{name}'")
+
+
+def _baselines(choices: Choices) -> list[Any]:
+    """Entries of `baselines`; the average stands behind what it is of."""
+    entries = [each if isinstance(each, str) else dict(each) for each in choices.baselines]
+    if choices.together:
+        if not any(
+            each == "linear_probe" or (isinstance(each, dict) and each["name"] == "linear_probe") for each in entries
+        ):
+            entries.append("linear_probe")
+        entries.append({"name": TOGETHER, "kind": "average", "of": ["PPT and probe", "linear_probe"]})
+    return entries
 
 
 def _task(source: str, choices: Choices) -> str | dict[str, Any]:

@@ -59,6 +59,7 @@ FORM = {
     "pretraining.query_size methods.name methods.kind",
     "new_baselines": "baselines.kind baselines.name",
     "_rival": "baselines.encoder baselines.model",
+    "new_together": "baselines.of",
     "new_tasks": "evaluation.tasks",
     "new_all_rows": "evaluation.task_terms.task evaluation.task_terms.shots evaluation.task_terms.dev_share",
     "new_shots": "evaluation.shots evaluation.select_by evaluation.fixed_recipe.learning_rate "
@@ -125,8 +126,7 @@ YAML = {
         "feedforward_layers init_text prompt_tokens network network_width projection text_epsilon "
         "template_epsilon decay instructions rounds edits keep hypothesis max_tokens",
     ),
-    "combines rows of the comparison that must be there first": "baselines.of baselines.by baselines.calibrated "
-    "baselines.shrinkage",
+    "other ways to combine rows of the comparison": "baselines.by baselines.calibrated baselines.shrinkage",
     "controls and experiments with the comparison": "evaluation.proximal evaluation.scored_on "
     "evaluation.fixed_recipe.up_to evaluation.soup evaluation.shuffle_labels evaluation.margin agreement.rows "
     "agreement.draws",

@@ -116,6 +116,7 @@ def test_groupings_baselines_and_examples_are_chosen(
     offered = at.multiselect(key="new_baselines")
     assert offered.options == [kind.title for kind in BaselineConfig.kinds.values() if not kind.combines]
     offered.set_value(["tfidf", "setfit", "setfit_package", "static_embeddings"]).run()
+    at.checkbox(key="new_together").check()
     at.selectbox(key="new_encoder_setfit").set_value("sentence-transformers/all-mpnet-base-v2")
     at.selectbox(key="new_model_static_embeddings").set_value("minishlab/potion-multilingual-128M").run()
     assert "'sentence-transformers/all-mpnet-base-v2' is not on this machine: the study downloads it." in said(
@@ -141,8 +142,11 @@ def test_groupings_baselines_and_examples_are_chosen(
     }  # fmt: skip
     probed = [m.name for m in study.methods if study.reading_of(m).has_probe]
     assert probed == ["PT and probe", "PPT and probe", "MetaPT hdbscan and probe"]
-    assert [b.kind for b in study.baselines] == ["tfidf", "setfit", "setfit_package", "static_embeddings"]
-    _, setfit, package, static = (baseline.model_dump() for baseline in study.baselines)
+    assert [b.kind for b in study.baselines] == [
+        "tfidf", "setfit", "setfit_package", "static_embeddings", "linear_probe", "average",
+    ]  # fmt: skip
+    _, setfit, package, static, _, together = (baseline.model_dump() for baseline in study.baselines)
+    assert together["of"] == ["PPT and probe", "linear_probe"]
     assert setfit["encoder"] == "sentence-transformers/all-mpnet-base-v2" and package["encoder"] is None
     assert static["model"] == "minishlab/potion-multilingual-128M"
     assert study.evaluation.more_shots == [1, 64]

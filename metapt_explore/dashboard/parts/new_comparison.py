@@ -203,6 +203,12 @@ def _compared_with(other_shots: list[int]) -> dict[str, Any]:
         help="Logistic regression on the model's states of the few labelled rows has a say beside the label words, "
         "weighed on dev. Three more rows of the comparison, and nothing more to tune.",
     )
+    together = st.checkbox(
+        "Readers together: *PPT and probe* averaged with a logistic regression on embeddings",
+        key="new_together",
+        disabled=not probe,
+        help="The best of thirteen rivals on the recorded starter tasks; embeddings are the sentence encoder's.",
+    )
     baselines = st.multiselect(
         "Other ways to use the same few rows",
         [kind for kind, cls in BaselineConfig.kinds.items() if not cls.combines],
@@ -211,7 +217,9 @@ def _compared_with(other_shots: list[int]) -> dict[str, Any]:
         key="new_baselines",
     )
     own = [_rival(kind) for kind in baselines]
-    return {"probe": probe, "baselines": own, "more_shots": sorted(more_shots)}
+    return {
+        "probe": probe, "together": together and probe, "baselines": own, "more_shots": sorted(more_shots),
+    }  # fmt: skip
 
 
 def _rival(kind: str) -> str | dict[str, str]:
