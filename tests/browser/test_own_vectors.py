@@ -69,8 +69,6 @@ def test_vectors_are_uploaded_and_clustered(files: Path, address: str) -> None:
     )
     workspace = Workspace(files / "workspace")
     assert load_study(folder / "study.yaml").embeddings.kind == "file"
-    (entry,) = [
-        entry for entry in workspace.index("mine") if entry["kind"] == "clusters" and "kmeans" in entry.values()
-    ]
+    entry = next(entry for entry in workspace.index("mine") if entry.get("clustering") == "kmeans")
     found = workspace.artifact(entry["id"])
     assert found.summary["quality"]["n_clusters"] >= 2 and found.table("clusters")["cluster"].nunique() >= 2

@@ -241,8 +241,8 @@ def _embeddings(workspace: Workspace, readable: Readable, choices: dict[str, Any
     if kind != "file":
         return ""
     own = choose_vectors(workspace, readable.source, readable.rows, readable.file_rows)
-    if own.settings is not None:
-        choices["embeddings"] = own.settings.model_dump(exclude_none=True)
+    # Until there are some the encoder stands for them: the problem alone is said.
+    choices["embeddings"] = {"kind": "encoder"} if own.settings is None else own.settings.model_dump(exclude_none=True)
     return own.problem
 
 
