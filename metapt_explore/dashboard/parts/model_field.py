@@ -52,7 +52,7 @@ def choose(
     if not is_here(name):
         folder = name.startswith((".", "/", "~"))
         said = f"There is no folder {name}." if folder else f"'{name}' is not on this machine: the study downloads it."
-        st.caption(messages.plain(said))
+        st.caption(messages.sentence(said))
     return name
 
 

@@ -113,7 +113,7 @@ def choose_groups(
         _show(look, bounds, n_clusters, formats, EmbeddingsConfig.kinds[choices["embeddings"]["kind"]].called)
     by_labels = bounds if values and not formats else None
     choices |= {"n_clusters": n_clusters, "formats": formats, "bounds": by_labels}
-    problems = [*_problems(looked, by_labels, n_clusters, formats), *([messages.plain(own)] if own else [])]
+    problems = [*_problems(looked, by_labels, n_clusters, formats), *([messages.sentence(own)] if own else [])]
     return Groups(choices, look.rows, tuple(problems))
 
 
@@ -304,4 +304,4 @@ def _problems(looked: _Looked, bounds: Bounds | None, n_clusters: int, formats: 
                 f"A task needs {bounds.min_per_label} texts of each label, but for pre-training {has}: delete the "
                 "class from the table above, let tasks tell the clusters apart, or add texts of it."
             )
-    return [messages.plain(problem) for problem in problems]
+    return [messages.sentence(problem) for problem in problems]

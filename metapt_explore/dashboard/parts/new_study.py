@@ -67,7 +67,7 @@ def builder(workspace: Workspace) -> None:
         groups = choose_groups(workspace, read, told, rows=compared.rows, limit=limit)
         models = choose_models()
         if notice := misfits(language, model=models["model"], encoder=models["encoder"], tasks=compared.tasks):
-            st.info(messages.plain(notice))
+            st.info(messages.sentence(notice))
         st.markdown("#### How much")
         choices = compared.choices | groups.choices | models | {"limit": limit}
         draft = _Draft(read, told, compared, SCALES[0], name, choices)
@@ -157,7 +157,7 @@ def _last_step(workspace: Workspace, draft: _Draft, problems: tuple[str, ...]) -
     """What is in the way, and the button."""
     in_the_way = [*draft.compared.problems, *problems]
     if problem := draft.problem(workspace):
-        in_the_way.append(messages.plain(problem))
+        in_the_way.append(messages.sentence(problem))
     for sentence in in_the_way:
         st.warning(sentence)
     if not setup_starter.is_set_up():

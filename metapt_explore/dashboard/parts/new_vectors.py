@@ -69,9 +69,9 @@ def choose_vectors(workspace: Workspace, source: SourceConfig, rows: Sequence[in
         )
     except (UserError, OSError, ValueError) as error:
         reason = str(error) if isinstance(error, UserError) else messages.reason(error)
-        st.error(messages.plain(reason))
+        st.error(messages.sentence(reason))
         return OwnFile(None, reason)
-    st.success(messages.plain(fit.said))
+    st.success(messages.sentence(fit.said))
     return OwnFile(settings)
 
 
