@@ -64,7 +64,7 @@ def test_a_file_becomes_a_study(
     assert at.selectbox(key=f"label{reviews}").value == "stars"
     assert at.selectbox(key=f"group{reviews}").value == "domain"
     assert metrics(at)["Rows"] == "121" and metrics(at)["Blank"] == "1"
-    assert "1; they will be dropped" in said(at, "text")
+    assert "1; they will be dropped" in said(at, "markdown")
     assert at.radio(key="new_kind_of_tasks").value == "labels" and not said(at, "info").startswith("Few clusters")
     at.number_input(key="new_clusters").set_value(3)
     at.radio(key="new_scale").set_value(SCALES[1])
