@@ -19,7 +19,7 @@ from metapt_explore.config.machine import MachineConfig
 from metapt_explore.engines.base import Engine
 from metapt_explore.engines.batches import plan_batches
 from metapt_explore.engines.live import LiveBatches
-from metapt_explore.errors import UserError
+from metapt_explore.errors import TakenOver, UserError
 from metapt_explore.stages.base import Stage
 from metapt_explore.study.cells import is_light, needed_by, predicted_seconds, with_ancestors
 from metapt_explore.study.failures import Named, PartFailed
@@ -67,6 +67,9 @@ class Coordinator:
                 seconds = predicted_seconds(study) if len(self._done) < len(self._cells) else {}
                 while self._step(seconds):
                     time.sleep(self._engine.poll_s)
+            except TakenOver:
+                self._live.forget()  # the run of another host watches these workers now
+                raise
             except BaseException:
                 self.close()
                 raise
@@ -121,6 +124,7 @@ class Coordinator:
 
     def _step(self, seconds: Mapping[str, float]) -> bool:
         """Takes in what has ended, hands out what can be made; returns whether there is more to wait for."""
+        self._study.progress.stop_if_asked()
         for batch, record, said, end in self._live.ended():
             self._take_in(batch, record, said, lost=True, end=end)
         if self._no_place is not None:
@@ -133,7 +137,7 @@ class Coordinator:
         at_work = self._live.keys & self._cells.keys()
         if not waiting and not at_work:
             return False
-        free = self._engine.slots - len(self._live)
+        free = self._engine.slots - self._live.at_engine
         if free > 0 and waiting:
             longest = 60 * self._machine.batch_minutes
             heavy = {key: self._parents[key] for key in waiting if not is_light(self._cells[key])}
@@ -188,7 +192,9 @@ class Coordinator:
         titles = [self._cells[key].title for key in shares if key in self._cells]
         more = f" and {len(titles) - MAX_NAMED} more" if len(titles) > MAX_NAMED else ""
         said = f": {', '.join(titles[:MAX_NAMED])}{more}" if titles else ""
-        title = f"{len(self._live)} worker{'s' * (len(self._live) != 1)} on {self._engine.name}{said}"
+        number = self._live.at_engine
+        others = "".join(f", {count} on '{host}'" for host, count in Counter(self._live.hosts).items())
+        title = f"{number} worker{'s' * (number != 1)} on {self._engine.name}{others}{said}"
         self._study.progress.at_work(title, self._shares, done=len(self._done), total=len(self._cells))
 
     # ------------------------------------------------------------------------------- what workers say

@@ -165,7 +165,7 @@ class Progress:
         self._last = time.monotonic()
         self.state.done = done
         self._publish()
-        self._stop_if_asked()
+        self.stop_if_asked()
 
     def at_work(self, title: str, stages: Mapping[str, float], *, done: int, total: int) -> None:
         """Other processes compute stages side by side; may raise to stop.
@@ -182,13 +182,18 @@ class Progress:
             self._elsewhere_began, self._finished_then = time.monotonic(), self._finished_work()
         self.state.stage, self.state.done, self.state.total = title, done, total
         self._publish()
-        self._stop_if_asked()
+        self.stop_if_asked()
 
     def back_here(self) -> None:
         """This process computes again; what others computed is finished or given up."""
         self._elsewhere = None
 
-    def _stop_if_asked(self) -> None:
+    def stop_if_asked(self) -> None:
+        """Ends the work where it was asked to stop, another host has taken it over, or its time is over.
+
+        Raises:
+            Cancelled: Saying which.
+        """
         if self._should_stop():
             raise Cancelled("The study was asked to stop.")
         if self.deadline is not None and time.monotonic() > self.deadline:

@@ -26,7 +26,13 @@ from metapt_explore.study.failures import Failures, stops_everything
 from metapt_explore.study.job_file import cancel_file
 from metapt_explore.study.pipeline import StudyPipeline
 from metapt_explore.study.trackers import trackers_of
-from metapt_explore.study.worker_file import WorkerFile, cancel_batch_file, cells_folder, worker_file
+from metapt_explore.study.worker_file import (
+    WorkerFile,
+    cancel_batch_file,
+    cells_folder,
+    is_withdrawn,
+    worker_file,
+)
 
 #: Signals by which schedulers take a machine back: they send one, and kill some seconds later.
 STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR2") if hasattr(signal, name))
@@ -60,7 +66,7 @@ class CellWorker:
         batch: str | None = None,
         listener: Callable[[State], None] = lambda state: None,
     ) -> None:
-        self._told, self._stop_asked = listener, False
+        self._told, self._stop_asked, self._batch = listener, False, batch
         folder = cells_folder(workspace, config.name)
         self._cancels = [cancel_file(workspace, config.name)]
         #: When a cancel was asked for that a killed run has left; a worker by hand goes on in spite of it.
@@ -70,7 +76,7 @@ class CellWorker:
         if batch is not None:
             folder.mkdir(parents=True, exist_ok=True)
             self._cancels.append(cancel_batch_file(folder, batch))
-        self.file = WorkerFile(None if batch is None else worker_file(folder, batch))
+        self.file = WorkerFile(workspace, None if batch is None else worker_file(folder, batch))
         self.pipeline = CellPipeline(config, workspace, Progress(self._on_state, self._should_stop))
 
     @property
@@ -120,7 +126,16 @@ class CellWorker:
                 said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
                 file.write(state="refused", error=said)
                 raise
+            finally:
+                if self._is_withdrawn:
+                    file.remove()
         return pipeline.failed
+
+    @property
+    def _is_withdrawn(self) -> bool:
+        """Whether another run of the study has taken its batch back and gives the cells out anew."""
+        folder = cells_folder(self.pipeline.workspace, self.pipeline.config.name)
+        return self._batch is not None and is_withdrawn(folder, self._batch)
 
     def _make(self, keys: Sequence[str], expected: Mapping[str, str]) -> None:
         pipeline, file = self.pipeline, self.file
@@ -130,6 +145,8 @@ class CellWorker:
         pipeline.failures = failures = Failures(folder)
         try:
             for stage in stages:
+                if self._is_withdrawn:
+                    raise Cancelled("The run has taken these cells back.")
                 if stage.key in expected:
                     refuse_another(stage, expected[stage.key])
                 if stage.is_there:
