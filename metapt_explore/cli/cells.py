@@ -25,11 +25,16 @@ def cells(
     *,
     until: Annotated[str, typer.Option(help="How far, as for `metapt run`.")] = "all",
     init_seeds: Annotated[str | None, typer.Option(help="Only these initialisation seeds, such as 0-4.")] = None,
+    on: Annotated[
+        str | None, typer.Option(help="Where they are computed, as for `metapt run`: ids are those of its workers.")
+    ] = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """List the cells of a study: every part that can be made by itself, what it waits for, whether it is there."""
-    from metapt_explore.cli.run import parse_seeds, parse_until
+    from metapt_explore.cli.run import parse_on, parse_seeds, parse_until
+    from metapt_explore.config.machine import machine_config
+    from metapt_explore.engines.device import compute_as_workers
     from metapt_explore.progress.state import format_time
     from metapt_explore.storage.workspace import Workspace
     from metapt_explore.study.cells import cells_of
@@ -39,7 +44,9 @@ def cells(
     opened = Workspace(workspace)
     config = find_study(study, opened)
     seeds = None if init_seeds is None else parse_seeds(init_seeds)
-    found = cells_of(Study(config, opened), parse_until(until), seeds)
+    pipeline = Study(config, opened)
+    compute_as_workers(pipeline, parse_on(on), machine_config())
+    found = cells_of(pipeline, parse_until(until), seeds)
     at_workers = {row["key"]: row for row in cell_states(opened, config.name)}
     if as_json:
         rows = [{**cell.as_dict(), "worker": at_workers.get(cell.key)} for cell in found]

@@ -11,6 +11,7 @@ from types import FrameType
 from metapt_explore.config.machine import MachineConfig, machine_config
 from metapt_explore.engines.base import Engine
 from metapt_explore.engines.coordinator import Coordinator
+from metapt_explore.engines.device import compute_as_workers
 from metapt_explore.engines.local import LocalEngine
 from metapt_explore.engines.ray import RayEngine
 from metapt_explore.engines.slurm import SlurmEngine
@@ -90,6 +91,7 @@ def hand_out(study: StudyPipeline, word: str, machine: MachineConfig) -> Coordin
     engine = make_engine(word, machine)
     if engine is None:
         return None
+    compute_as_workers(study, word, machine)
     study.elsewhere = coordinator = Coordinator(study, engine, machine)
     return coordinator
 

@@ -52,6 +52,7 @@ class Coordinator:
         self._cells: dict[str, Stage] = {}
         self._parents: dict[str, list[str]] = {}
         self._done: set[str] = set()
+        self._is_making = False
         #: A full disk fails every cell alike, so it stops the run as it does in one process.
         self._no_place: OSError | None = None
 
@@ -60,9 +61,12 @@ class Coordinator:
     def make(self, stages: Sequence[Stage]) -> None:
         """Returns when each of the stages is made or cannot be made (see `study.elsewhere`)."""
         study = self._study
+        if self._is_making:
+            return  # asked from inside
+        self._is_making = True
         with study.remembering():
-            self._look_at(stages)
             try:
+                self._look_at(stages)
                 self._live.adopt(self._ids())
                 seconds = predicted_seconds(study) if len(self._done) < len(self._cells) else {}
                 while self._step(seconds):
@@ -74,6 +78,7 @@ class Coordinator:
                 self.close()
                 raise
             finally:
+                self._is_making = False
                 study.progress.back_here()
 
     def refuse(self, stage: Stage) -> None:

@@ -175,11 +175,13 @@ def refuse_another(stage: Stage, expected: str) -> None:
     """
     if stage.id != expected:
         model = stage.pipeline.model
-        here = f"here {model.device}, {model.identity['dtype']}" if stage.uses == "model" else "here others"
+        facts = {"model": [model.device, str(model.identity["dtype"])], "encoder": [model.device]}.get(stage.uses, [])
+        here = f" (here {', '.join(facts)})" if facts else ""
         raise UserError(
             f"{stage.title} is {expected} where the study runs, and {stage.id} on this machine: it depends on the "
-            f"device, the number format ({here}), the version of this package and the files of models and texts. Make "
-            "them the same; `model.device` and `model.dtype` of the study say which are meant."
+            f"device, the number format{here}, the version of this package and the files of models and texts. Make "
+            "them the same. `device` and `dtype` under `slurm` or `ray` in the machine file say what workers have; "
+            "`model.device` and `model.dtype` of the study, which are meant."
         )
 
 

@@ -197,7 +197,7 @@ def predicted_memory(pipeline: StudyPipeline) -> dict[Needs, float]:
     if cost is not None:
         memory["model"] = cost.peak_mib
         return memory
-    with suppress(UserError, OSError):
+    with suppress(UserError, OSError, RuntimeError, AssertionError):  # the device may be another machine's
         import torch
 
         from metapt_explore.models.folder import model_folder

@@ -190,6 +190,8 @@ def first_rate(study: StudyPipeline, init_seeds: Sequence[int], works: Mapping[s
             planned = sum(works[key] for key in in_both)
             return sum(seconds_of(counted[key], speed) for key in in_both) / planned if planned else None
         model = study.config.model
+        if study.model.runs_elsewhere:
+            return None  # this machine's speed says nothing of it
         folder = model_folder(model.name, model.revision)
         return rough_seconds_a_token(folder, study.model.device, str(study.model.identity["dtype"]))
     except UserError:

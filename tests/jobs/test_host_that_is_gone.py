@@ -1,4 +1,4 @@
-"""A study on another host that died is called interrupted, by the rule of all locks; before it is known, nobody says so."""
+"""A study on another host that died is called interrupted, and by nobody before that is known by the rule of locks."""
 
 from __future__ import annotations
 
