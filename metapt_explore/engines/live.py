@@ -141,6 +141,11 @@ class LiveBatches:
                 shares[said["current"]] = said.get("fraction", 0.0)
         return shares
 
+    def speeds(self) -> dict[str, dict[str, float]]:
+        """What workers have measured, by batch."""
+        told = {batch: read_worker(self._folder, batch).get("speed") for batch in self._records}
+        return {batch: speed for batch, speed in told.items() if isinstance(speed, dict)}
+
     def ended(self) -> Iterator[Ended]:
         """Batches whose workers are gone; those that are silent for long are ended first."""
         states = self._engine.states(self._handles())

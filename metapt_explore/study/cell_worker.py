@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -25,6 +26,7 @@ from metapt_explore.study.cells import stages_of
 from metapt_explore.study.failures import Failures, stops_everything
 from metapt_explore.study.job_file import cancel_file
 from metapt_explore.study.pipeline import StudyPipeline
+from metapt_explore.study.preview import worker_speed
 from metapt_explore.study.trackers import trackers_of
 from metapt_explore.study.worker_file import (
     WorkerFile,
@@ -67,6 +69,7 @@ class CellWorker:
         listener: Callable[[State], None] = lambda state: None,
     ) -> None:
         self._told, self._stop_asked, self._batch = listener, False, batch
+        self._has_measured = False
         folder = cells_folder(workspace, config.name)
         self._cancels = [cancel_file(workspace, config.name)]
         #: When a cancel was asked for that a killed run has left; a worker by hand goes on in spite of it.
@@ -131,6 +134,22 @@ class CellWorker:
                     file.remove()
         return pipeline.failed
 
+    def _measure(self, stage: Stage) -> None:
+        """Times the language model once, before its first cell: the run tells by that how long the rest takes."""
+        if self._batch is None or self._has_measured or stage.uses != "model":
+            return
+        self._has_measured = True
+        try:
+            speed = worker_speed(self.pipeline)
+        except Cancelled:
+            raise
+        except Exception as error:  # a prediction that fails stops nothing; the cell says what is wrong
+            if stops_everything(error):
+                raise
+            return
+        if speed is not None:
+            self.file.write(speed=asdict(speed))
+
     @property
     def _is_withdrawn(self) -> bool:
         """Whether another run of the study has taken its batch back and gives the cells out anew."""
@@ -152,6 +171,7 @@ class CellWorker:
                 if stage.is_there:
                     continue
                 file.write(current=stage.key, fraction=0.0)
+                self._measure(stage)
                 made = failures.attempt(stage, partial(pipeline.make, stage))
                 told = [*file.record["made"], stage.key] if made is not None else file.record["made"]
                 file.write(made=told, failed=[part.as_dict() for part in failures.parts])

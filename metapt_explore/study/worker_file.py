@@ -61,6 +61,7 @@ class WorkerRecord(TypedDict, total=False):
         made: Keys of the cells that it has computed.
         failed: Parts that failed, as `FailedPart.as_dict` has them.
         error: Why it could not begin or go on; with ``stopped`` an error of files, after which it is tried again.
+        speed: How fast it runs the language model, where it has measured that: a `cost.count.Speed` as a tree.
         no_place: Whether that was a full or read-only disk, which stops the run.
         updated: When this was written.
     """
@@ -74,6 +75,7 @@ class WorkerRecord(TypedDict, total=False):
     made: list[str]
     failed: list[dict[str, Any]]
     error: str
+    speed: dict[str, float]
     no_place: bool
     updated: float
 

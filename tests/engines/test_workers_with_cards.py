@@ -13,7 +13,7 @@ import pytest
 import yaml
 from command_line import call
 
-from metapt_explore.config import load_study
+from metapt_explore.config import StudyConfig, load_study, to_yaml
 from metapt_explore.config.machine import MachineConfig, SlurmConfig
 from metapt_explore.engines.base import Job
 from metapt_explore.engines.choose import hand_out
@@ -34,6 +34,7 @@ from unittest.mock import patch
 from other_device import NAME, other_device
 with other_device():
     pass
+from metapt_explore.config import load_study
 from metapt_explore.config.machine import MachineConfig
 from metapt_explore.engines import device
 from metapt_explore.engines.coordinator import Coordinator
@@ -77,7 +78,9 @@ class Cards:
 
 device.is_here = lambda name: name == "cpu"
 machine = MachineConfig.model_validate({"slurm": {"device": NAME, "dtype": sys.argv[3]}})
-study = Study(sys.argv[1], Workspace(sys.argv[2]))
+config = load_study(sys.argv[1])
+model = config.model.model_copy(update={"device": "auto", "dtype": "auto"})
+study = Study(config.model_copy(update={"model": model}), Workspace(sys.argv[2]))
 device.compute_as_workers(study, "slurm", machine)
 study.elsewhere = Coordinator(study, Cards(), machine)
 try:
@@ -116,6 +119,13 @@ def test_a_wrong_number_format_is_named_with_the_right_one(world: Path, tmp_path
     assert any("(here other, float32)" in reason and "machine file" in reason for reason in said["failed"])
 
 
+def left_open(world: Path, **changes: str) -> StudyConfig:
+    """The tiny study, with device and number format left to the machine but for some changes."""
+    config = load_study(world / "tiny.yaml")
+    model = config.model.model_copy(update={"device": "auto", "dtype": "auto", **changes})
+    return config.model_copy(update={"model": model})
+
+
 @pytest.mark.parametrize(
     ("of_study", "slurm", "device", "dtype"),
     [
@@ -139,9 +149,7 @@ def test_ids_are_those_of_the_workers(
     dtype: str,
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    config = load_study(world / "tiny.yaml")
-    config = config.model_copy(update={"model": config.model.model_copy(update=of_study)})
-    study = Study(config, Workspace(tmp_path))
+    study = Study(left_open(world, **of_study), Workspace(tmp_path))
     compute_as_workers(study, "slurm", MachineConfig.model_validate({"slurm": slurm}))
     assert (study.model.identity["device"], study.model.identity["dtype"]) == (device, dtype)
     study.check_settings()  # does not ask this machine for the device
@@ -151,7 +159,7 @@ def test_ids_are_those_of_the_workers(
 
 
 def test_nothing_changes_where_workers_are_like_this_machine(world: Path, tmp_path: Path) -> None:
-    study, machine = Study(world / "tiny.yaml", Workspace(tmp_path)), MachineConfig.model_validate({"ray": {"gpus": 0}})
+    study, machine = Study(left_open(world), Workspace(tmp_path)), MachineConfig.model_validate({"ray": {"gpus": 0}})
     before = study.model.identity
     assert hand_out(study, "local:2", machine) is not None
     compute_as_workers(study, "ray", machine)
@@ -172,13 +180,14 @@ def test_cells_are_listed_as_the_machine_file_says(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    file = tmp_path / "machine.yaml"
+    file, study = tmp_path / "machine.yaml", tmp_path / "study.yaml"
+    study.write_text(to_yaml(left_open(world)), encoding="utf-8")
     monkeypatch.setenv("METAPT_MACHINE", str(file))
     found = []
     for tree in ({"on": "here"}, {"on": "slurm"}, {"on": "here"}):
         file.write_text(yaml.safe_dump(tree), encoding="utf-8")
         options = ["--on", "slurm"] if len(found) == 2 else []
-        words = ["cells", world / "tiny.yaml", "--json", "--workspace", tmp_path, *options]
+        words = ["cells", study, "--json", "--workspace", tmp_path, *options]
         assert call(monkeypatch, *words) == 0
         found.append({cell["key"]: cell["id"] for cell in json.loads(capsys.readouterr().out)["cells"]})
     here, on_cards, asked = found
