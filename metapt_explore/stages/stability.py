@@ -23,6 +23,8 @@ from metapt_explore.texts.rows import texts_of
 class Stability(Stage):
     """A clustering with other seeds, and on sub-samples of the texts (see `clusters/stability.py`).
 
+    Refits are made as the clustering was: on samples as large as its own, or in mini-batches (`clusters/refits.py`).
+
     Attributes:
         name: The clustering.
         runs: Other seeds, and sub-samples: twice as many clusterings, or as many where nothing is drawn.
@@ -82,13 +84,16 @@ class Stability(Stage):
     def compute(self, out: ArtifactWriter) -> None:
         """Clusters again and compares."""
         from metapt_explore.clusters.algorithms import cluster
+        from metapt_explore.clusters.refits import refit_config, refit_facts
         from metapt_explore.clusters.stability import stability
 
-        clustering = self.study.clustering(self.name)
         rows, like = self.parent("texts").table("texts"), self.maybe_parent("like")
         vectors = read_vectors_of(self.parent("embeddings"))
         groups = [group if isinstance(group, str) else None for group in rows["group"]]
         written = texts_of(rows)
+        asked = self.study.clustering(self.name)
+        refits, clustering = refit_facts(asked, len(rows)), refit_config(asked, len(rows))
+        everything = len(rows)
         like_labels = like.table("clusters")["cluster"].to_numpy() if like is not None else None
         done = 0
 
@@ -97,9 +102,9 @@ class Stability(Stage):
             self.advance(done)
             done += 1
             made = cluster(
-                vectors[chosen],
+                vectors if len(chosen) == everything else vectors[chosen],
                 clustering.model_copy(update={"seed": seed}) if clustering.seeded else clustering,
-                self.study.seed,
+                seed if refits.get("by") == "sample" else self.study.seed,
                 groups=[groups[row] for row in chosen.tolist()],
                 like=None if like_labels is None else like_labels[chosen],
                 texts=[written[row] for row in chosen.tolist()],
@@ -107,4 +112,6 @@ class Stability(Stage):
             return made.labels
 
         labels = self.parent("clusters").table("clusters")["cluster"].to_numpy()
-        out.write_summary(stability(labels, rerun, runs=self.runs, seed=self.study.seed, seeded=clustering.seeded))
+        seeded = clustering.seeded or refits.get("by") == "sample"
+        found = stability(labels, rerun, runs=self.runs, seed=self.study.seed, seeded=seeded, refits=refits)
+        out.write_summary(found)

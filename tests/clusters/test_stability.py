@@ -104,6 +104,44 @@ def test_blobs_are_stable_and_noise_is_not() -> None:
     assert found[0]["over_samples"]["adjusted_rand_index"] == 1.0 > found[1]["over_samples"]["adjusted_rand_index"]
 
 
+def slow_jaccards(labels: np.ndarray, cluster: int, rows: np.ndarray, other: np.ndarray) -> float | None:
+    """Hennig's similarity by sets."""
+    own = {row for row in rows.tolist() if labels[row] == cluster}
+    if not own:
+        return None
+    pairs = list(zip(rows.tolist(), other.tolist(), strict=True))
+    groups = [{row for row, to in pairs if to == each} for each in set(other) - {-1}]
+    return max([0.0, *(len(own & group) / len(own | group) for group in groups)])
+
+
+def test_similarities_are_those_of_sets() -> None:
+    random = np.random.default_rng(5)
+    for _ in range(20):
+        labels = np.array([3, *random.integers(-1, 4, 39)])  # an id may be missing
+        rows = np.sort(random.permutation(40)[:25])
+        other = random.integers(-1, 5, 25)
+        ids = np.unique(labels[labels >= 0])
+        found = module._jaccards(labels, ids, rows, other)
+        wanted = [slow_jaccards(labels, cluster, rows, other) for cluster in ids.tolist()]
+        assert [None if np.isnan(value) else value for value in found.tolist()] == wanted
+        nothing = module._jaccards(labels, ids, rows, np.full(25, -1))
+        assert [np.isnan(value) for value in nothing] == [value is None for value in wanted] and np.nansum(nothing) == 0
+
+
+def test_agreement_of_many_rows_is_that_of_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.limits, "MANY_TEXTS", 60)
+    monkeypatch.setattr(module, "AGREEMENT_ROWS", 50)
+    seen: list[int] = []
+
+    def score(left: np.ndarray, right: np.ndarray) -> float:
+        seen.append(len(left))
+        return adjusted_rand_score(left, right)
+
+    monkeypatch.setattr("sklearn.metrics.adjusted_rand_score", score)
+    found = stability(LABELS, lambda rows, seed: LABELS[rows], runs=2, seed=0)
+    assert set(seen) == {50} and found["over_seeds"]["adjusted_rand_index"] == 1.0
+
+
 def test_verdicts_at_their_bounds() -> None:
     assert [verdict(value) for value in (1.0, 0.85, 0.84, 0.75, 0.6, 0.59, 0.51, 0.5, 0.0)] == [
         "highly stable", "highly stable", "stable", "stable", module.VERDICTS[2][1], "not stable", "not stable",
