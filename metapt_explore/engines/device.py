@@ -18,7 +18,9 @@ def settings_of(word: str, machine: MachineConfig) -> SlurmConfig | RayConfig | 
         word: What `--on` or the machine file says.
         machine: Settings of this machine.
     """
-    return {"slurm": machine.slurm, "ray": machine.ray}.get(word)
+    if word == "slurm":
+        return machine.slurm
+    return machine.ray if word == "ray" else None
 
 
 def compute_as_workers(study: StudyPipeline, word: str, machine: MachineConfig) -> None:
