@@ -82,9 +82,11 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
         UserError: Where the study would not start.
     """
     from metapt_explore.config import load_study
+    from metapt_explore.cost.count import Reckoning
     from metapt_explore.models.text_lengths import format_cut
     from metapt_explore.storage.workspace import Workspace
     from metapt_explore.study.clustering_costs import clustering_costs, format_clustering
+    from metapt_explore.study.preview import text_counts
     from metapt_explore.study.problems import looking
     from metapt_explore.study.study import Study
 
@@ -100,8 +102,10 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
         study = Study(config, opened, progress)
         cost = study.preview(findings.texts, findings.splits)
         cost.before_seconds = time.monotonic() - began - cost.spent
-        rows = cost.assumed_texts if findings.texts is None else int(findings.texts.summary["kept"])
-        clusterings = clustering_costs(study, rows) if rows else {}
+        counts = text_counts(study, findings.texts, findings.splits)
+        if findings.unread is not None:
+            cost.before_seconds += findings.unread.seconds
+        clusterings = clustering_costs(study, Reckoning.of(config, texts=counts).text_rows)
         cost.clusterings = {name: each.as_dict() for name, each in clusterings.items()}
     if as_json:
         shares = [share.as_dict() for share in findings.cut]

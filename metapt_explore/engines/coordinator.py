@@ -64,7 +64,7 @@ class Coordinator:
             self._look_at(stages)
             try:
                 self._live.adopt(self._ids())
-                seconds = predicted_seconds(study) if len(self._done) < len(self._cells) else {}
+                seconds = predicted_seconds(study, self._cells.values()) if len(self._done) < len(self._cells) else {}
                 while self._step(seconds):
                     time.sleep(self._engine.poll_s)
             except BaseException:

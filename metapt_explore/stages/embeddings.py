@@ -18,12 +18,17 @@ from metapt_explore.config.embeddings import (
     ModelStatesEmbeddings,
     TfidfEmbeddings,
 )
+from metapt_explore.cost.clusterings import TEXT_BYTES, WIDTH
 from metapt_explore.cost.count import Reckoning, Work
+from metapt_explore.cost.own_cost import BASE_MIB, QUICK_S, OwnCost
 from metapt_explore.stages.base import Needs, Pipeline, Stage
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.shards import Shard, shard_name, shard_rows, whole_shard, write_shard
 from metapt_explore.texts.rows import as_inputs, texts_of
+
+#: Seconds of a text's vector by its words, and of one that is read.
+WORDS_S, OWN_S = 2e-4, 2e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +203,13 @@ class Embeddings(Stage):
             return reckoning.whole_texts(reckoning.text_rows)
         embedded = self.uses == "encoder"
         return Work(embedded=round(reckoning.text_rows * reckoning.text_tokens)) if embedded else Work()
+
+    def own_cost(self, reckoning: Reckoning) -> OwnCost:
+        """See `Stage.own_cost`; seconds of words and of one's own vectors."""
+        rows, width = reckoning.text_rows, getattr(self.settings, "dimensions", WIDTH)
+        each = WORDS_S if isinstance(self.settings, TfidfEmbeddings) else OWN_S
+        held = min(rows, limits.MANY_TEXTS) * 3 * 4 * width + rows * TEXT_BYTES
+        return OwnCost(QUICK_S + rows * each, BASE_MIB + held / 2**20)
 
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ at as the stage does it. Memory is a fixed number of bytes for each row and for 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import psutil
 import pyarrow.parquet as pq
 
 from metapt_explore.config import TextsConfig
+from metapt_explore.errors import UserError
 from metapt_explore.texts.decontaminate import HeldOutIndex
 from metapt_explore.texts.file_content import streamed_kind
 from metapt_explore.texts.open_rows import open_rows
@@ -34,6 +36,8 @@ BUFFERS_MIB = 60.0
 SECOND_READING = {"jsonl": 0.3}
 #: Seconds of the stage whatever the file, and of each text that is kept (its table is made and written).
 FIXED_S, KEPT_S = 2.5, 2e-6
+#: Seconds of a row, and bytes of a text, where nothing was looked at.
+USUAL_ROW_S, USUAL_TEXT_BYTES = 2e-5, 200
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,26 @@ def is_large(settings: TextsConfig) -> bool:
     return settings.file is not None and streamed_kind(Path(settings.file)) is not None
 
 
+def count_large(settings: TextsConfig) -> int | None:
+    """Rows of a file that is read in parts; None where it is not, or cannot be read (reading it says why)."""
+    with suppress(UserError, OSError, ValueError):
+        kind = None if settings.file is None else streamed_kind(Path(settings.file))
+        if kind is not None and settings.file is not None:
+            return count_rows(Path(settings.file), kind)[0]
+    return None
+
+
+def most_texts(settings: TextsConfig) -> int | None:
+    """Texts that a large file gives at most: its rows as counted, or the limit; None where it is not large."""
+    rows = count_large(settings)
+    return None if rows is None else most_kept(rows, settings)
+
+
+def most_kept(rows: int, settings: TextsConfig) -> int:
+    """Texts that are kept of so many rows at most."""
+    return rows if settings.limit is None else min(rows, settings.limit)
+
+
 def scan_cost(settings: TextsConfig, held_out: list[str]) -> ScanCost | None:
     """What the stage Texts will cost; None for what is read as a whole, in seconds.
 
@@ -104,11 +128,18 @@ def scan_cost(settings: TextsConfig, held_out: list[str]) -> ScanCost | None:
         each, reading, letters = _timed(open_rows(settings), settings, held_out)
     except (Irregular, OSError, ValueError):  # it is read as a whole, or refused
         return None
-    kept = rows if settings.limit is None else min(rows, settings.limit)
+    kept = most_kept(rows, settings)
     seconds = FIXED_S + rows * (each + SECOND_READING.get(kind, 1.0) * reading) + kept * KEPT_S
     held = (rows * BYTES_A_ROW + kept * letters * COPIES_OF_KEPT) / 2**20
     peak = psutil.Process().memory_info().rss / 2**20 + BUFFERS_MIB + held
     return ScanCost(rows, counted, seconds, peak, kept)
+
+
+def rough_scan(rows: int, settings: TextsConfig) -> tuple[float, float]:
+    """About how many seconds, and MiB beside the program, so many rows take, with nothing looked at."""
+    kept = most_kept(rows, settings)
+    held = (rows * BYTES_A_ROW + kept * USUAL_TEXT_BYTES * COPIES_OF_KEPT) / 2**20
+    return FIXED_S + rows * USUAL_ROW_S + kept * KEPT_S, BUFFERS_MIB + held
 
 
 def _timed(rows: RowSource, settings: TextsConfig, held_out: list[str]) -> tuple[float, float, float]:
