@@ -146,7 +146,8 @@ class Embeddings(Stage):
                 # Made when it is needed: an attempt that only lacks the end loads no model twice.
                 part = part or self._parts(out)
                 write_shard(file, part(chosen))
-            self.advance(chosen.stop)
+            # States of the model are told while they are computed; writing them once more takes seconds.
+            self.advance(rows if isinstance(self.settings, ModelStatesEmbeddings) else chosen.stop)
             dtypes.add(str(Shard(file).mapped().dtype))
         width = Shard(file).shape[1]
         out.write_summary({"rows": rows, "width": width, "shards": number + 1, "dtype": sorted(dtypes)})
@@ -171,8 +172,20 @@ class Embeddings(Stage):
             return lambda chosen: encoder.embed(
                 written[chosen.start : chosen.stop], on_rows=lambda done: self.advance(chosen.start + done)
             )
-        vectors = self._vectors(out)
-        return lambda chosen: vectors[chosen.start : chosen.stop]
+        if isinstance(settings, TfidfEmbeddings):
+            from metapt_explore.clusters.word_vectors_many import fit_word_space
+
+            written = texts_of(texts.table("texts"))
+            space = fit_word_space(
+                written, settings.dimensions, seed=self.study.seed, record=out, on_part=lambda: self.advance(0)
+            )
+            return lambda chosen: space.vectors(written[chosen.start : chosen.stop])
+        if isinstance(settings, ModelStatesEmbeddings):
+            from metapt_explore.clusters.model_vectors_many import states_in_shards
+
+            inputs, folder = as_inputs(texts.table("texts")), out.folder / "checkpoint" / "states"
+            return states_in_shards(self.backbone, inputs, settings.layer, folder, self.advance)
+        raise TypeError(f"vectors of kind {type(settings).__name__} have no parts")
 
     def _vectors(self, out: ArtifactWriter) -> np.ndarray:
         settings, texts = self.settings, self.parent("texts")
