@@ -7,6 +7,7 @@ them that is there is a checkpoint.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -56,6 +57,10 @@ def states_in_shards(
     largest = np.max([np.abs(_exact(shard)).max(axis=0) for shard in shards], axis=0)
     numbers = {chosen: number for number, chosen in enumerate(chunks)}
     return lambda chosen: scaled(_exact(shards[numbers[chosen]]), mean, np.sqrt(variance), largest)
+
+
+def _tell(on_rows: Callable[[int], None], first: int, done: int) -> None:
+    on_rows(first + done)
 
 
 def _exact(shard: Shard) -> np.ndarray:

@@ -101,7 +101,7 @@ def _find(source: SourceConfig) -> HubFiles | None:
 
 
 def _is_cached(builder: Any) -> bool:
-    return (Path(builder.cache_dir) / datasets.config.DATASET_INFO_FILENAME).is_file()
+    return Path(builder.cache_dir, str(datasets.config.DATASET_INFO_FILENAME)).is_file()
 
 
 def open_parquet(url: str) -> pq.ParquetFile:
