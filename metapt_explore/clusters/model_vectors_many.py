@@ -46,9 +46,7 @@ def states_in_shards(
     for chosen, file in zip(chunks, files, strict=True):
         if not whole_shard(file, len(chosen)):
             own = texts[chosen.start : chosen.stop]
-            states = plain_states(
-                backbone(), own, layer, on_rows=lambda done, first=chosen.start: on_rows(first + done)
-            )
+            states = plain_states(backbone(), own, layer, on_rows=partial(_tell, on_rows, chosen.start))
             write_shard(file, states, exact=True)
         on_rows(chosen.stop)
     shards = [Shard(file) for file in files]
