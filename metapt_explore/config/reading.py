@@ -39,7 +39,7 @@ _TAG = "tag:yaml.org,2002:"
 _KNOWN_TAGS = frozenset(_TAG + name for name in ("str", "int", "float", "bool", "null", "map", "seq"))
 _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 #: How settings are written (`to_yaml`).
-WRITTEN = {"sort_keys": False, "allow_unicode": True, "width": 100}
+WRITTEN: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 100}
 #: Bytes, brackets, and indentation beyond which a file is read by the careful reader alone.
 QUICK_BYTES, QUICK_BRACKETS, QUICK_INDENT = 256 * 1024, 500, 80
 SURROGATE = re.compile("[\ud800-\udfff]")

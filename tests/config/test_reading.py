@@ -150,7 +150,8 @@ def test_nothing_else_reads_yaml() -> None:
 
 ODD = [
     "no", "yes", "010", "1:30", "2024-01-01", "", " ", "~", "null", "true", "1", "1.0", "0x1f", "1e3", "-", "- a",
-    "a: b", "a #b", "#", "'", '"', "\\", "{text}\nSentiment:", "two\n\nlines\n", "\ttab", "ends ", "🙂", "é", "a\u2028b",
+    "a: b", "a #b", "#", "'", '"', "\\", "{text}\nSentiment:", "two\n\nlines\n", "\ttab", "ends ", "🙂", "é",
+    "a\u2028b",
     "\u0085", "[a]", "{a: b}", "*a", "&a", "!a", "%a", "@a", "`a", "<<", "=", "?", ":", "long words " * 30, "x" * 300,
     "|", ">",
 ]  # fmt: skip
