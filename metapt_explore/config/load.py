@@ -227,7 +227,7 @@ def to_yaml(config: Strict, *, brief: bool = False) -> str:
         config: What to write.
         brief: Leaves out what is at its default, for people to read.
     """
-    return yaml.safe_dump(_plain(config, brief=brief), **WRITTEN)
+    return str(yaml.safe_dump(_plain(config, brief=brief), **WRITTEN))
 
 
 class _Readable(yaml.SafeDumper):
