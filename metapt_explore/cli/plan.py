@@ -105,7 +105,7 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
         counts = text_counts(study, findings.texts, findings.splits)
         if findings.unread is not None:
             cost.before_seconds += findings.unread.seconds
-        clusterings = clustering_costs(study, Reckoning.of(config, texts=counts).text_rows)
+        clusterings = clustering_costs(study, Reckoning.of(config, texts=counts).text_rows, findings.texts)
         cost.clusterings = {name: each.as_dict() for name, each in clusterings.items()}
     if as_json:
         shares = [share.as_dict() for share in findings.cut]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from metapt_explore import hub
-from metapt_explore.cost.count import Reckoning, TextCounts, seconds_of
+from metapt_explore.cost.count import Reckoning, Speed, TextCounts, seconds_of
 from metapt_explore.cost.own_cost import BASE_MIB
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.stages.base import PARTS, Needs, Stage
@@ -129,17 +129,24 @@ def is_light(stage: Stage) -> bool:
     return stage.uses == "nothing" and quick
 
 
-def cells_of(pipeline: StudyPipeline, until: str = "all", init_seeds: Collection[int] | None = None) -> list[Cell]:
+def cells_of(
+    pipeline: StudyPipeline,
+    until: str = "all",
+    init_seeds: Collection[int] | None = None,
+    *,
+    seconds: Mapping[str, float] | None = None,
+) -> list[Cell]:
     """The cells of a study, in the order in which they can be made; computes nothing.
 
     Args:
         pipeline: The study.
         until: How far.
         init_seeds: Initialisation seeds; all of the study's when absent.
+        seconds: What each takes where it is computed; predicted for this machine when absent.
     """
     with pipeline.remembering():
         stages = stages_until(pipeline, until, init_seeds)
-        seconds = predicted_seconds(pipeline, stages.values(), init_seeds)
+        seconds = predicted_seconds(pipeline, init_seeds) if seconds is None else seconds
         memory = predicted_memory(pipeline, stages.values())
         return [_cell(stage, seconds, memory) for stage in stages.values()]
 
@@ -158,32 +165,38 @@ def _cell(stage: Stage, seconds: Mapping[str, float], memory: Mapping[str, float
 
 
 def predicted_seconds(
-    pipeline: StudyPipeline, stages: Iterable[Stage], init_seeds: Collection[int] | None = None
+    pipeline: StudyPipeline, init_seeds: Collection[int] | None = None, *, speed: Speed | None = None
 ) -> dict[str, float]:
-    """What cells take on this machine, by key, as far as anybody knows.
+    """What cells take, by key, as far as anybody knows.
 
-    What runs a model goes by the last measurement, as `metapt plan` keeps it; without one, by shares of the work times
-    a rough speed. What runs none has a law of its own (`Stage.own_cost`).
+    What runs a model goes by a measurement; without one, by shares of the work times a rough speed. What runs none has
+    a law of its own (`Stage.own_cost`).
+
+    Args:
+        pipeline: The study.
+        init_seeds: Initialisation seeds; all of the study's when absent.
+        speed: The measurement; this machine's last one when absent, as `metapt plan` and runs keep it.
     """
     from metapt_explore.cost.speeds import KeptSpeeds
 
-    seconds: dict[str, float] = {}
+    own: dict[str, float] = {}
     with suppress(UserError):
         counts = _counts(pipeline)
         reckoning = Reckoning.of(pipeline.config, pipeline.placement, texts=counts)
-        seconds = {each.key: each.own_cost(reckoning).seconds for each in stages if each.uses == "nothing"}
+        seeds = list(init_seeds or pipeline.config.evaluation.init_seeds)
+        without = [stage for stage in asked(pipeline, seeds) if stage.uses == "nothing"]
+        own = {stage.key: stage.own_cost(reckoning).seconds for stage in without}
         works = shares(pipeline, reckoning, init_seeds)
-        rate = first_rate(pipeline, list(init_seeds or pipeline.config.evaluation.init_seeds), works)
-        if rate is None:
-            return seconds
-        of_models = {key: work * rate for key, work in works.items()}
-        speed = KeptSpeeds(pipeline.workspace.folder, pipeline.model.identity).latest()
-        if speed is not None:
-            again = Reckoning.of(pipeline.config, pipeline.placement, texts=counts)
-            counted = count(pipeline, again, init_seeds)
-            of_models |= {key: seconds_of(work, speed) for key, work in counted.items()}
-        return of_models | seconds
-    return seconds
+        speed = speed or KeptSpeeds(pipeline.workspace.folder, pipeline.model.identity).latest()
+        if speed is None:
+            rate = first_rate(pipeline, seeds, works)
+            return own if rate is None else {key: work * rate for key, work in works.items()} | own
+        again = Reckoning.of(pipeline.config, pipeline.placement, texts=counts)
+        seconds = {key: seconds_of(work, speed) for key, work in count(pipeline, again, init_seeds).items()}
+        in_both = sum(works[key] for key in seconds if key in works)
+        rate = sum(seconds[key] for key in seconds if key in works) / in_both if in_both else 0.0
+        return {key: work * rate for key, work in works.items()} | seconds | own
+    return own
 
 
 def _counts(pipeline: StudyPipeline) -> TextCounts:
@@ -215,7 +228,7 @@ def _model_mib(pipeline: StudyPipeline) -> float | None:
     cost = read_cost(pipeline.workspace, pipeline.config.name)
     if cost is not None:
         return cost.peak_mib
-    with suppress(UserError, OSError):
+    with suppress(UserError, OSError, RuntimeError, AssertionError):  # the device may be another machine's
         import torch
 
         from metapt_explore.models.folder import model_folder
