@@ -66,11 +66,11 @@ def streamed_hub(source: SourceConfig) -> HubFiles | None:
     """
     if source.hub is None or not isinstance(source, TextsConfig) or source.limit is None:
         return None
-    if not SPLIT.fullmatch(source.split) or hub.offline_reason() is not None:
+    if not SPLIT.fullmatch(source.split):
         return None
     key = data_set_key(source)
-    if key not in _known:
-        _known[key] = _find(source)
+    if key not in _known:  # once in a process: stages that ask again read it in the same way
+        _known[key] = None if hub.offline_reason() is not None else _find(source)
     return _known[key]
 
 

@@ -95,6 +95,8 @@ def test_what_is_small_or_cached_or_asked_for_whole_is_read_as_a_whole(
     monkeypatch.setattr(hub, "offline_reason", lambda: "HF_HUB_OFFLINE is set")
     assert hub_files.streamed_hub(settings(place)) is None
     monkeypatch.setattr(hub, "offline_reason", lambda: None)
+    assert hub_files.streamed_hub(settings(place)) is None, "as it was read before"
+    hub_files.forget_files()
     assert hub_files.streamed_hub(settings(place)) is not None
     hub_files.forget_files()
     hub_data.read_hub(settings(place))
