@@ -36,6 +36,8 @@ OTHER_METHODS = (
 #: More bars, rows or columns than this nobody reads: figures show a curve, a picture without names, or the largest.
 MANY = 40
 
+#: Pixels below the lowest panels: ticks, the axis' title and a line of the legend.
+BELOW = 100
 #: Letters on a line of a panel's title.
 LINE_OF_TITLE = 22
 
@@ -84,7 +86,7 @@ def facets(
     """
     wide = min(columns, len(titles))
     rows = -(-len(titles) // wide)
-    height = rows * panel_height + 90
+    height = rows * panel_height + 130
     figure = make_subplots(
         rows=rows,
         cols=wide,
@@ -132,14 +134,19 @@ def finish(figure: go.Figure, *, title: str = "") -> go.Figure:
     for axis in (template.layout.xaxis, template.layout.yaxis):
         axis.update(gridcolor=GRID, zeroline=False, linecolor=GRID, ticks="outside", tickcolor=GRID)
         axis.automargin = True
-    two_lines = any("<br>" in (words.text or "") for words in figure.layout.annotations)
     figure.update_layout(
         template=template,
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
-        margin={"l": 60, "r": 20, "t": 112 if two_lines else 70, "b": 50},  # a legend stands above panels' titles
-        legend={"orientation": "h", "yref": "container", "y": 0.995, "yanchor": "top", "x": 1, "xanchor": "right"},
+        margin={"l": 60, "r": 20, "t": 70, "b": 50},
+        # Of the plot, not of the figure: then the plot gives way to a legend of many lines, on a telephone.
+        legend={"orientation": "h", "yref": "paper", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
     )
+    if "xaxis2" in figure.layout:
+        # Below the panels, where it takes the lines that it needs: above them it would lie on their titles.
+        height = (figure.layout.height or 450) - figure.layout.margin.t - BELOW
+        below = {"y": -BELOW / 2 / height, "yanchor": "top", "x": 0, "xanchor": "left"}
+        figure.update_layout(margin_b=BELOW, legend=below)
     if title:
         figure.update_layout(title={"text": plain(title), "font": {"size": 14}, "x": 0.01, "xanchor": "left"})
     return figure
