@@ -29,8 +29,10 @@ LARGEST_MAP = 50_000
 LARGEST_WITH_TEXT = 10_000
 HOVER_LETTERS = 120
 HOVER_LINE = 60
-#: A legend of more entries would eat the figure.
+#: A legend of more entries would eat the figure; a list of clusters stands beside the map then.
 LEGEND_ENTRIES = 16
+#: Letters of a name in the legend; of more names than a few so many that two stand side by side on a telephone.
+NAME, SHORT_NAME, FEW_NAMES = 50, 20, 8
 #: Cells of the density on each side, and how far it is smoothed, in cells.
 CELLS, SMOOTH = 72, 1.6
 
@@ -94,9 +96,10 @@ def cluster_map(
     written = texts if total <= LARGEST_WITH_TEXT else None
     sizes = every.loc[every["cluster"] >= 0, "cluster"].value_counts()
     groups = _groups(points, names, look, coloured_clusters(sizes, look.highlighted))
+    letters = NAME if len(groups) <= FEW_NAMES else SHORT_NAME
     for group in groups:
         group.marker.setdefault("size", 5 if total > 5_000 else 7)
-        figure.add_trace(_trace(group, names, written))
+        figure.add_trace(_trace(group, names, written, letters))
     ringed = points[points["row"].isin(list(marked))] if marked else points.iloc[:0]
     if len(ringed):
         figure.add_trace(_ring(ringed))
@@ -136,20 +139,20 @@ def _groups(
     ]
 
 
-def _trace(group: PointGroup, names: Mapping[int, str], texts: pd.Series | None) -> go.Scattergl:
+def _trace(group: PointGroup, names: Mapping[int, str], texts: pd.Series | None, letters: int) -> go.Scattergl:
     rows = group.points
-    readable: dict[str, Any] = {"hoverinfo": "name"}
+    readable: dict[str, Any] = {"hoverinfo": "text", "hovertext": plain(group.name, NAME)}
     if texts is not None:
         hover = [hover_text(text) for text in texts.reindex(rows["row"])]
         if not group.named:  # its name does not say the cluster
-            of = [plain(names.get(int(cluster), OUTLIERS), 50) for cluster in rows["cluster"]]
+            of = [plain(names.get(int(cluster), OUTLIERS), NAME) for cluster in rows["cluster"]]
             hover = [f"{text}<br>{cluster}" for text, cluster in zip(hover, of, strict=True)]
         if group.notes is not None:
             title = plain(group.name, 40)
             hover = [f"{text}<br>{title}: {note:.3g}" for text, note in zip(hover, group.notes, strict=True)]
         readable = {"text": hover, "hovertemplate": "%{text}" if group.named else "%{text}<extra></extra>"}
     elif not group.named:
-        told = {cluster: plain(name, 50) for cluster, name in names.items()}
+        told = {cluster: plain(each, NAME) for cluster, each in names.items()}
         note = "" if group.notes is None else f"<br>{plain(group.name, 40)}: %{{marker.color:.3g}}"
         of_cluster = rows["cluster"].map(lambda cluster: told.get(cluster, OUTLIERS)).to_list()
         readable = {"text": of_cluster, "hovertemplate": f"%{{text}}{note}<extra></extra>"}
@@ -158,7 +161,7 @@ def _trace(group: PointGroup, names: Mapping[int, str], texts: pd.Series | None)
         y=rows["y"].to_numpy(dtype="float32"),
         mode="markers",
         marker=group.marker,
-        name=plain(group.name, 50),
+        name=plain(group.name, letters),
         showlegend=group.listed,
         customdata=rows["row"].to_numpy(dtype="int32"),
         **readable,

@@ -107,7 +107,7 @@ def test_a_map_of_many_points_carries_no_text() -> None:
     many = plots.text_map.LARGEST_WITH_TEXT + 1
     frame = pd.DataFrame({"row": range(many), "cluster": 0, "x": 0.0, "y": 0.0})
     (trace,) = traces(plots.cluster_map(frame, pd.Series(["t"] * many), CLUSTERS))
-    assert "text" not in trace and trace["hoverinfo"] == "name"
+    assert "text" not in trace and (trace["hoverinfo"], trace["hovertext"]) == ("text", "0: &lt;i&gt;phone&lt;/i&gt;")
 
 
 def test_of_hundreds_of_clusters_the_largest_have_a_colour_and_the_others_are_one_grey_layer() -> None:
