@@ -36,6 +36,8 @@ OTHER_METHODS = (
 #: More bars, rows or columns than this nobody reads: figures show a curve, a picture without names, or the largest.
 MANY = 40
 
+#: Letters on a line of a figure's title: a telephone shows no more.
+TITLE_LINE = 44
 #: Pixels below the lowest panels: ticks, the axis' title and a line of the legend.
 BELOW = 100
 #: Says of a figure that it is a grid of panels.
@@ -156,7 +158,8 @@ def finish(figure: go.Figure, *, title: str = "", ticks: int = 0) -> go.Figure:
         place_of_legend = {"y": -(BELOW / 2 + ticks) / height, "yanchor": "top", "x": 0, "xanchor": "left"}
         figure.update_layout(margin_b=BELOW + ticks, legend=place_of_legend)
     if title:
-        figure.update_layout(title={"text": plain(title), "font": {"size": 14}, "x": 0.01, "xanchor": "left"})
+        lines = "<br>".join(plain(line) for line in textwrap.wrap(escaping.one_line(title), TITLE_LINE))
+        figure.update_layout(title={"text": lines, "font": {"size": 14}, "x": 0.01, "xanchor": "left"})
     return figure
 
 
