@@ -92,7 +92,7 @@ def group_by_cluster(
         )
     others = inside[~inside["cluster"].isin(list(looks))]
     if len(others):
-        name = f"the other {total - len(looks):,} clusters"
+        name = f"{total - len(looks):,} others"
         groups.append(PointGroup(name, others, {"color": GREY, "opacity": 0.35, "symbol": "circle"}))
     of_cluster = {int(str(cluster)): rows for cluster, rows in inside.groupby("cluster")}
     for cluster, (color, symbol) in looks.items():

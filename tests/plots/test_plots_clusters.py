@@ -121,7 +121,7 @@ def test_of_hundreds_of_clusters_the_largest_have_a_colour_and_the_others_are_on
     told = [{"cluster": 3, "name": "3: <b>"}, {"cluster": 100, "name": "100: phone"}]
     figure = plots.cluster_map(frame, pd.Series(["t"] * len(frame)), told)
     grey, *largest = traces(figure)
-    assert (grey["name"], grey["marker"]["color"], len(grey["x"])) == ("the other 498 clusters", "#8C8C8C", 498)
+    assert (grey["name"], grey["marker"]["color"], len(grey["x"])) == ("498 others", "#8C8C8C", 498)
     assert grey["text"][3] == "t<br>3: &lt;b&gt;", "the pointer says which of them it is"
     assert [len(trace["x"]) for trace in largest] == [3] * 14 and largest[0]["name"] == "100: phone"
     assert len({(trace["marker"]["color"], trace["marker"]["symbol"]) for trace in largest}) == 14
