@@ -22,6 +22,7 @@ from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.peak_memory import PeakWatch
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.inner_gradient import keep_inner_gradient
 from metapt_explore.texts.rows import as_inputs, texts_of
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Preview:
         )
         if speed != kept:
             speeds.keep(settings, speed)
+        keep_inner_gradient(study, texts)
         self.cost = cost = preview(
             study.config,
             study.tasks,
