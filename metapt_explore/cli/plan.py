@@ -104,7 +104,7 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
         cost = study.preview(findings.texts, findings.splits)
         cost.before_seconds = time.monotonic() - began - cost.spent
         rows = cost.assumed_texts if findings.texts is None else int(findings.texts.summary["kept"])
-        clusterings = clustering_costs(study, rows) if rows else {}
+        clusterings = clustering_costs(study, rows, findings.texts) if rows else {}
         cost.clusterings = {name: each.as_dict() for name, each in clusterings.items()}
         gradient = inner_gradient(study, findings.texts) if takes_plain_steps(config) else None
     if as_json:
