@@ -11,7 +11,9 @@ from types import FrameType
 from metapt_explore.config.machine import MachineConfig, machine_config
 from metapt_explore.engines.base import Engine
 from metapt_explore.engines.coordinator import Coordinator
+from metapt_explore.engines.device import compute_as_workers, settings_of
 from metapt_explore.engines.local import LocalEngine
+from metapt_explore.engines.pace import Pace
 from metapt_explore.engines.ray import RayEngine
 from metapt_explore.engines.slurm import SlurmEngine
 from metapt_explore.errors import UserError, did_you_mean
@@ -76,6 +78,22 @@ def make_engine(word: str, machine: MachineConfig) -> Engine | None:
     return None
 
 
+def pace_of(study: StudyPipeline, word: str, machine: MachineConfig) -> Pace | None:
+    """How fast the workers of an engine are, as far as that is known; None for `here`. Starts nothing.
+
+    Args:
+        study: The study.
+        word: The engine.
+        machine: Settings of this machine.
+    """
+    kind, _, number = check_engine(word).partition(":")
+    if kind == HERE:
+        return None
+    settings = settings_of(word, machine)
+    slots = settings.at_once if settings is not None else LocalEngine(int(number) if number else None).slots
+    return Pace(study, word, slots)
+
+
 def hand_out(study: StudyPipeline, word: str, machine: MachineConfig) -> Coordinator | None:
     """Lets a study make its stages on an engine.
 
@@ -90,6 +108,7 @@ def hand_out(study: StudyPipeline, word: str, machine: MachineConfig) -> Coordin
     engine = make_engine(word, machine)
     if engine is None:
         return None
+    compute_as_workers(study, word, machine)
     study.elsewhere = coordinator = Coordinator(study, engine, machine)
     return coordinator
 
