@@ -72,6 +72,7 @@ def make(
     keys: Annotated[list[str] | None, typer.Argument(help="Cells, as `metapt cells` calls them.")] = None,
     *,
     batch: Annotated[str | None, typer.Option(hidden=True, help="A batch that a run has written.")] = None,
+    parent: Annotated[int | None, typer.Option(hidden=True, help="Stop when this process ends.")] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Make some cells of a study and what they are made from; for schedulers of your own.
@@ -83,7 +84,7 @@ def make(
     from metapt_explore.errors import Cancelled, UserError
     from metapt_explore.progress.terminal import TerminalView
     from metapt_explore.storage.workspace import Workspace
-    from metapt_explore.study.cell_worker import CellWorker, stopping_at_signals
+    from metapt_explore.study.cell_worker import CellWorker, ending_with, stopping_at_signals
     from metapt_explore.study.failures import format_failed
     from metapt_explore.study.worker_file import cells_folder, read_batch
 
@@ -99,7 +100,7 @@ def make(
     view = TerminalView(console, bars=batch is None)
     worker = CellWorker(config, opened, batch, view.show)
     try:
-        with stopping_at_signals(worker):
+        with stopping_at_signals(worker), ending_with(worker, parent):
             failed = worker.make(wanted, expected)
     except Cancelled:
         say(console, "Stopped; checkpoints are kept, and the same command goes on from there.")

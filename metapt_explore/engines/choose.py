@@ -11,7 +11,7 @@ from types import FrameType
 from metapt_explore.config.machine import MachineConfig, machine_config
 from metapt_explore.engines.base import Engine
 from metapt_explore.engines.coordinator import Coordinator
-from metapt_explore.engines.local import LocalEngine
+from metapt_explore.engines.local import LocalEngine, check_cards
 from metapt_explore.engines.ray import RayEngine
 from metapt_explore.engines.slurm import SlurmEngine
 from metapt_explore.errors import UserError, did_you_mean
@@ -68,7 +68,7 @@ def make_engine(word: str, machine: MachineConfig) -> Engine | None:
     """
     kind, _, number = check_engine(word).partition(":")
     if kind == "local":
-        return LocalEngine(int(number) if number else None)
+        return LocalEngine(int(number) if number else None, machine.local)
     if kind == "slurm":
         return SlurmEngine(machine.slurm)
     if kind == "ray":
@@ -90,6 +90,8 @@ def hand_out(study: StudyPipeline, word: str, machine: MachineConfig) -> Coordin
     engine = make_engine(word, machine)
     if engine is None:
         return None
+    if isinstance(engine, LocalEngine):
+        check_cards(study.config.model, machine.local.gpus)
     study.elsewhere = coordinator = Coordinator(study, engine, machine)
     return coordinator
 

@@ -16,9 +16,10 @@ from functools import partial
 from typing import Any
 
 from metapt_explore.config.machine import MachineConfig
-from metapt_explore.engines.base import Engine
+from metapt_explore.engines.base import Engine, SubmitFailed
 from metapt_explore.engines.batches import plan_batches
 from metapt_explore.engines.live import LiveBatches
+from metapt_explore.engines.patience import Patience
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Stage
 from metapt_explore.study.cells import is_light, needed_by, predicted_seconds, with_ancestors
@@ -54,6 +55,7 @@ class Coordinator:
         self._done: set[str] = set()
         #: A full disk fails every cell alike, so it stops the run as it does in one process.
         self._no_place: OSError | None = None
+        self._patience = Patience(engine.name, 60 * machine.lost_minutes, study.progress.notice)
 
     # ------------------------------------------------------------------------------ what a run asks of it
 
@@ -125,6 +127,8 @@ class Coordinator:
             self._take_in(batch, record, said, lost=True, end=end)
         if self._no_place is not None:
             raise self._no_place
+        if silent_s := self._live.unanswered_s:
+            self._patience.unanswered(silent_s, self._engine.trouble, at_work=self._live.show_life)
         waiting = self._waiting()
         while light := [key for key in waiting if is_light(self._cells[key]) and self._is_ready(key)]:
             for key in light:
@@ -134,7 +138,7 @@ class Coordinator:
         if not waiting and not at_work:
             return False
         free = self._engine.slots - len(self._live)
-        if free > 0 and waiting:
+        if free > 0 and waiting and self._patience.may_submit:
             longest = 60 * self._machine.batch_minutes
             heavy = {key: self._parents[key] for key in waiting if not is_light(self._cells[key])}
             batches = plan_batches(heavy, self._done, seconds, free=free, slots=self._engine.slots, longest=longest)
@@ -179,7 +183,14 @@ class Coordinator:
                 if stage.id not in self._listed:
                     study.enter(stage)
                     self._listed.add(stage.id)
-        self._live.submit([{key: self._cells[key].id for key in batch} for batch in batches])
+        if not batches:
+            return
+        try:
+            self._live.submit([{key: self._cells[key].id for key in batch} for batch in batches])
+        except SubmitFailed as error:
+            self._patience.refused(error, at_work=len(self._live) > 0)
+        else:
+            self._patience.accepted()
 
     def _tell(self) -> None:
         shares = self._live.shares()

@@ -158,18 +158,6 @@ def _lives(said: WorkerRecord) -> bool:
     return runs_here(process) if is_here(process) else True  # on another host nobody here can look closer
 
 
-def stop_workers(workspace: Workspace, name: str) -> int:
-    """Asks the workers of a study to stop with a checkpoint, where the run that started them is gone.
-
-    Returns:
-        How many are at work.
-    """
-    batches = batches_at_work(workspace, name)
-    for batch in batches:
-        cancel_batch_file(cells_folder(workspace, name), batch).touch()
-    return len(batches)
-
-
 class WorkerFile:
     """A worker's own file.
 
