@@ -22,6 +22,7 @@ from metapt_explore.engines.live import LiveBatches
 from metapt_explore.engines.patience import Patience
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Stage
+from metapt_explore.study.cell_table import CellTable
 from metapt_explore.study.cells import is_light, needed_by, predicted_seconds, with_ancestors
 from metapt_explore.study.failures import Named, PartFailed
 from metapt_explore.study.pipeline import StudyPipeline
@@ -55,6 +56,7 @@ class Coordinator:
         self._done: set[str] = set()
         #: A full disk fails every cell alike, so it stops the run as it does in one process.
         self._no_place: OSError | None = None
+        self._table = CellTable(study.workspace, study.config.name)
         self._patience = Patience(engine.name, 60 * machine.lost_minutes, study.progress.notice)
 
     # ------------------------------------------------------------------------------ what a run asks of it
@@ -136,6 +138,7 @@ class Coordinator:
             waiting = self._waiting()
         at_work = self._live.keys & self._cells.keys()
         if not waiting and not at_work:
+            self._tell_cells()
             return False
         free = self._engine.slots - len(self._live)
         if free > 0 and waiting and self._patience.may_submit:
@@ -193,6 +196,7 @@ class Coordinator:
             self._patience.accepted()
 
     def _tell(self) -> None:
+        self._tell_cells()
         shares = self._live.shares()
         # A stage that was stopped goes on from its checkpoint, so its share stays.
         self._shares |= {key: share for key, share in shares.items() if share > self._shares.get(key, 0.0)}
@@ -201,6 +205,11 @@ class Coordinator:
         said = f": {', '.join(titles[:MAX_NAMED])}{more}" if titles else ""
         title = f"{len(self._live)} worker{'s' * (len(self._live) != 1)} on {self._engine.name}{said}"
         self._study.progress.at_work(title, self._shares, done=len(self._done), total=len(self._cells))
+
+    def _tell_cells(self) -> None:
+        failed = {key: reason for key, (_, reason) in self._reasons.items() if key not in self._done}
+        blocked = dict.fromkeys(self._blocked() - failed.keys(), "what it is made from cannot be made")
+        self._table.write(self._cells, done=self._done, failed=failed | blocked)
 
     # ------------------------------------------------------------------------------- what workers say
 
@@ -211,6 +220,7 @@ class Coordinator:
             self._note_failed(part)
         made = [key for key in keys if self._is_made(key)]
         self._done.update(made)
+        self._table.made(set(made) & {*said.get("made", [])}, said.get("worker", ""))
         self._study.progress.found(made)
         left = [key for key in keys if key not in self._done and key not in self._blocked()]
         state, current = said.get("state"), said.get("current", "")
