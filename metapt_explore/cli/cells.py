@@ -16,6 +16,7 @@ from metapt_explore.progress.console import echo, escape, make_console, say
 
 if TYPE_CHECKING:
     from metapt_explore.config import StudyConfig
+    from metapt_explore.engines.pace import Pace
     from metapt_explore.storage.workspace import Workspace
     from metapt_explore.study.cells import Cell
 
@@ -27,11 +28,17 @@ def cells(
     *,
     until: Annotated[str, typer.Option(help="How far, as for `metapt run`.")] = "all",
     init_seeds: Annotated[str | None, typer.Option(help="Only these initialisation seeds, such as 0-4.")] = None,
+    on: Annotated[
+        str | None, typer.Option(help="Where they are computed, as for `metapt run`: ids are those of its workers.")
+    ] = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """List the cells of a study: every part that can be made by itself, what it waits for, whether it is there."""
-    from metapt_explore.cli.run import parse_seeds, parse_until
+    from metapt_explore.cli.run import parse_on, parse_seeds, parse_until
+    from metapt_explore.config.machine import machine_config
+    from metapt_explore.engines.choose import pace_of
+    from metapt_explore.engines.device import compute_as_workers
     from metapt_explore.progress.state import format_time
     from metapt_explore.storage.workspace import Workspace
     from metapt_explore.study.cells import cells_of
@@ -42,7 +49,11 @@ def cells(
     opened = Workspace(workspace)
     config = find_study(study, opened)
     seeds = None if init_seeds is None else parse_seeds(init_seeds)
-    found = cells_of(Study(config, opened), parse_until(until), seeds)
+    pipeline = Study(config, opened)
+    machine, where = machine_config(), parse_on(on)
+    compute_as_workers(pipeline, where, machine)
+    pace = pace_of(pipeline, where, machine)
+    found = cells_of(pipeline, parse_until(until), seeds, seconds=None if pace is None else pace.seconds(seeds))
     at_workers = {row["key"]: row for row in cell_states(opened, config.name)}
     failed = {part["key"]: part["reason"] for part in read_job(opened, config.name).get("failed", [])}
     states = {cell.key: _state(cell, at_workers.get(cell.key), failed) for cell in found}
@@ -62,6 +73,24 @@ def cells(
         row = (cell.key, state, f"{waits}" if waits else "", time, memory)
         table.add_row(*map(escape, row))
     make_console().print(table)
+    say(make_console(), _left_line(found, pace))
+
+
+def _left_line(cells: list[Cell], pace: Pace | None) -> str:
+    """How long what is left takes, and how anybody knows."""
+    from metapt_explore.engines.pace import least_time
+    from metapt_explore.progress.state import format_time
+
+    left = {cell.key: cell.seconds for cell in cells if not cell.done and cell.seconds is not None}
+    if pace is not None and not pace.basis:
+        return f"How fast workers on {pace.name} run the model is not known yet: they measure it when they begin."
+    if not left:
+        return "Nothing is left." if all(cell.done for cell in cells) else "How long it takes is not known."
+    total = f"Left: about {format_time(sum(left.values()))} of work"
+    if pace is None:
+        return f"{total} in one process of this machine (`metapt plan` measures it)."
+    wall = least_time(left, {cell.key: cell.parents for cell in cells}, pace.slots)
+    return f"{total}, {format_time(wall)} on {pace.name} with {pace.slots} at once ({pace.basis}); not counted: starts."
 
 
 def _state(cell: Cell, at_worker: dict[str, Any] | None, failed: Mapping[str, str]) -> str:

@@ -6,10 +6,12 @@ It is `$METAPT_MACHINE`, else ``machine.yaml`` in the user's configuration folde
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from metapt_explore.config.load import parse
+from metapt_explore.config.names import Text
 from metapt_explore.config.reading import read_yaml
 from metapt_explore.config.task import Strict
 from metapt_explore.paths import machine_path
@@ -27,7 +29,20 @@ class LocalConfig(Strict):
     )
 
 
-class SlurmConfig(Strict):
+class WorkersConfig(Strict):
+    """What workers on other machines compute with: ids of a study that leaves it open (`auto`) are those."""
+
+    device: Text | None = Field(
+        None, description="Device that workers have; `cuda` where they ask for cards, else `cpu`, when absent."
+    )
+    dtype: Literal["float32", "bfloat16", "float16"] | None = Field(
+        None,
+        description="What the number format `auto` is at workers. When absent, what it is here; bfloat16 where this "
+        "machine has no such device.",
+    )
+
+
+class SlurmConfig(WorkersConfig):
     """How jobs are asked of SLURM."""
 
     partition: str | None = Field(None, description="The partition; SLURM's default when absent.")
@@ -49,8 +64,16 @@ class SlurmConfig(Strict):
         None, description="The Python on the nodes that has this package; the one that runs now when absent."
     )
 
+    @property
+    def has_cards(self) -> bool:
+        """Whether jobs ask for cards, by `gpus` or by an option such as `gres: gpu:1`."""
+        return bool(self.gpus) or any(
+            name.startswith("gpus") or (name == "gres" and str(value).startswith("gpu"))
+            for name, value in self.options.items()
+        )
 
-class RayConfig(Strict):
+
+class RayConfig(WorkersConfig):
     """How tasks are asked of Ray."""
 
     address: str = Field("local", description="`auto` for a running cluster, `local` starts one on this machine.")
@@ -61,6 +84,11 @@ class RayConfig(Strict):
         ge=1,
         description="Most tasks at once; on this machine alone (`local`) no more than it has cores and cards for.",
     )
+
+    @property
+    def has_cards(self) -> bool:
+        """Whether tasks ask for cards."""
+        return self.gpus > 0
 
 
 class MachineConfig(Strict):

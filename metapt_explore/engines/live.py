@@ -1,4 +1,8 @@
-"""Batches that an engine has: in the study's folder before they are submitted, so that the next run finds them."""
+"""Batches that workers have: in the study's folder before they are submitted, so that the next run finds them.
+
+The engine tells how its jobs stand. What it does not know (another host's processes, another engine's jobs) is left to
+its worker while that shows that it lives, by the rule that holds for all locks (`storage.presence`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from contextlib import suppress
 from metapt_explore.engines.base import Engine, Job
 from metapt_explore.errors import shortened
 from metapt_explore.storage.files import write_json
+from metapt_explore.storage.processes import host_of
 from metapt_explore.study.given_out import SAID_ALL, put_away
 from metapt_explore.study.pipeline import StudyPipeline
 from metapt_explore.study.worker_file import (
@@ -18,6 +23,7 @@ from metapt_explore.study.worker_file import (
     batch_file,
     cancel_batch_file,
     cells_folder,
+    is_at_work,
     log_file,
     open_batches,
     read_worker,
@@ -33,7 +39,7 @@ Ended = tuple[str, BatchRecord, WorkerRecord, str]
 
 
 class LiveBatches:
-    """The batches of one study that an engine has.
+    """The batches of one study that workers have.
 
     Args:
         study: The study.
@@ -46,6 +52,8 @@ class LiveBatches:
         self._folder = cells_folder(study.workspace, study.config.name)
         self.past = self._folder / "ended"
         self._records: dict[str, BatchRecord] = {}
+        #: Those whose workers the engine does not know; each with its worker's host.
+        self._elsewhere: dict[str, str] = {}
         #: The last beat of each worker and when it was seen, by this process's clock.
         self._beats: dict[str, tuple[int, float]] = {}
         #: Since when the engine does not answer, and when that was seen last.
@@ -55,15 +63,25 @@ class LiveBatches:
         return len(self._records)
 
     @property
+    def at_engine(self) -> int:
+        """How many of them the engine has: others take none of its places."""
+        return len(self._records) - len(self._elsewhere)
+
+    @property
+    def hosts(self) -> list[str]:
+        """The hosts of workers that the engine does not know, one for each."""
+        return sorted(self._elsewhere.values())
+
+    @property
     def keys(self) -> set[str]:
         """Cells that workers have."""
         return {key for record in self._records.values() for key in record.get("cells", {})}
 
     def adopt(self, ids: Mapping[str, str]) -> None:
-        """Takes over what an earlier run of the study has submitted and still runs.
+        """Takes over what an earlier run of the study has submitted and still runs, on whatever host.
 
         What has ended meanwhile is put away: what it made is found in the workspace, and what it could not make is
-        tried again. So is what another engine has, and what makes other artifacts than are asked for now.
+        tried again. What makes other artifacts than are asked for now is told to stop.
 
         Args:
             ids: The id of each cell, by key.
@@ -76,15 +94,24 @@ class LiveBatches:
             if batch in self._records:
                 continue
             handle = record.get("handle", "")
-            is_at_work = batch in ours and states.get(handle, "gone") != "gone"
-            if is_at_work and all(ids.get(key, cell) == cell for key, cell in record.get("cells", {}).items()):
-                cancel_batch_file(self._folder, batch).unlink(missing_ok=True)
-                self._records[batch] = record
-            else:
-                if is_at_work:
+            is_known = batch in ours and states.get(handle, "gone") != "gone"
+            is_meant = all(ids.get(key, cell) == cell for key, cell in record.get("cells", {}).items())
+            if not is_known and self._works_elsewhere(batch):
+                self._elsewhere[batch] = host_of(read_worker(self._folder, batch).get("process")).name
+                if not is_meant:
+                    cancel_batch_file(self._folder, batch).touch()
+            elif not is_known or not is_meant:
+                if is_known:
                     self._engine.cancel([handle])
-                # Its worker may be at work all the same: each artifact has a lock, so nothing is computed twice.
+                # A worker that has not begun yet finds its batch gone, and ends; each artifact has a lock, too.
                 self.put_away(batch)
+                continue
+            if is_meant:
+                cancel_batch_file(self._folder, batch).unlink(missing_ok=True)
+            self._records[batch] = record
+
+    def _works_elsewhere(self, batch: str) -> bool:
+        return is_at_work(self._study.workspace, read_worker(self._folder, batch))
 
     def submit(self, batches: Sequence[Mapping[str, str]]) -> None:
         """Submits batches, each the ids of its cells by their keys; those that the engine did not take are forgotten.
@@ -130,11 +157,21 @@ class LiveBatches:
                 shares[said["current"]] = said.get("fraction", 0.0)
         return shares
 
+    def speeds(self) -> dict[str, dict[str, float]]:
+        """What workers have measured, by batch."""
+        told = {batch: read_worker(self._folder, batch).get("speed") for batch in self._records}
+        return {batch: speed for batch, speed in told.items() if isinstance(speed, dict)}
+
     def ended(self) -> Iterator[Ended]:
         """Batches whose workers are gone; those that are silent for long are ended first."""
-        states = self._engine.states([record["handle"] for record in self._records.values() if "handle" in record])
+        states = self._engine.states(self._handles())
         self._note_answer(states.values())
         for batch, record in list(self._records.items()):
+            if batch in self._elsewhere:
+                if not self._works_elsewhere(batch):
+                    end = f"'{self._elsewhere[batch]}' shows no sign of life"
+                    yield batch, record, read_worker(self._folder, batch), end
+                continue
             handle = record.get("handle", "")
             if states.get(handle, "gone") == "gone":
                 yield batch, record, read_worker(self._folder, batch), self._engine.end_of(handle)
@@ -163,6 +200,11 @@ class LiveBatches:
         now = time.monotonic()
         return any(beat and now - seen <= self._lost_s for beat, seen in self._beats.values())
 
+    def _handles(self) -> list[str]:
+        """Of the jobs that the engine has."""
+        ours = [record for batch, record in self._records.items() if batch not in self._elsewhere]
+        return [record["handle"] for record in ours if "handle" in record]
+
     def _is_silent(self, batch: str) -> bool:
         beat = read_worker(self._folder, batch).get("beat", 0)
         before, seen = self._beats.get(batch, (-1, 0.0))
@@ -179,24 +221,38 @@ class LiveBatches:
         return ""
 
     def stop(self) -> list[Ended]:
-        """Asks all workers to stop, waits for their checkpoints, and kills those that do not end."""
-        handles = [record["handle"] for record in self._records.values() if "handle" in record]
+        """Asks all workers to stop, waits for their checkpoints, and kills those that do not end.
+
+        One that only another host could kill is left with the file that asks it to stop.
+        """
+        handles = self._handles()
         for batch in self._records:
             cancel_batch_file(self._folder, batch).touch()
         try:
             if handles:
                 self._engine.cancel(handles)
             began = time.monotonic()
-            while any(state != "gone" for state in self._engine.states(handles).values()):
+            while any(state != "gone" for state in self._engine.states(handles).values()) or self._at_work_elsewhere():
                 if time.monotonic() - began > STOP_GRACE_S:
                     break
                 time.sleep(max(STOP_POLL_S, self._engine.poll_s))
         finally:
             self._engine.cancel(handles, now=True)
+            for batch in self._at_work_elsewhere():
+                del self._records[batch], self._elsewhere[batch]
         return [(batch, record, read_worker(self._folder, batch), "") for batch, record in self._records.items()]
+
+    def _at_work_elsewhere(self) -> list[str]:
+        return [batch for batch in self._elsewhere if self._works_elsewhere(batch)]
+
+    def forget(self) -> None:
+        """Leaves all batches as they are: another run of the study watches them now."""
+        self._records.clear()
+        self._elsewhere.clear()
 
     def put_away(self, batch: str) -> None:
         """Moves the files of a batch that has ended; they say which worker made what."""
         self._records.pop(batch, None)
+        self._elsewhere.pop(batch, None)
         self._beats.pop(batch, None)
         put_away(self._folder, batch)

@@ -156,6 +156,8 @@ def script_of(jobs: Sequence[Job], settings: SlurmConfig) -> str:
             f'exec >>{shlex.quote(str(jobs[0].log.parent))}/"$batch".log 2>&1',
             *settings.setup,
             f"export OMP_NUM_THREADS={settings.cpus} PYTHONUNBUFFERED=1",
+            # Where jobs ask for no card, a node's cards may be seen all the same, and ids are those of a CPU.
+            *([] if settings.has_cards or settings.device else ["export CUDA_VISIBLE_DEVICES="]),
             f"exec {command}",
             "",
         ]

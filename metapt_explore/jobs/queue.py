@@ -193,7 +193,8 @@ def jobs_table(workspace: Workspace) -> pd.DataFrame:
 
     Returns:
         Columns study, status (`job_state` lists them), position (from 1, of those that wait), fraction (0 to 1), stage,
-        seconds_left, error and updated (seconds since 1970).
+        seconds_left, error, updated (seconds since 1970), host (another one that it runs or ran on; empty for this
+        one) and silent_s (seconds that nothing was seen of it).
 
     Example:
         >>> jobs_table(Workspace("workspace"))[["study", "status"]]  # doctest: +SKIP
@@ -214,6 +215,8 @@ def jobs_table(workspace: Workspace) -> pd.DataFrame:
                 "seconds_left": state.get("seconds_left") if state["status"] == "running" else None,
                 "error": state.get("error", ""),
                 "updated": float(state.get("updated", state.get("began", 0.0))),
+                "host": state.get("host", ""),
+                "silent_s": state.get("silent_s"),
             }
         )
     position = 0
@@ -225,6 +228,7 @@ def jobs_table(workspace: Workspace) -> pd.DataFrame:
     order = {"running": 0, "starting": 1, "queued": 2}
     rows.sort(key=lambda row: (order.get(row["status"], 3), row["position"] or 0, -row["updated"]))
     columns = ["study", "status", "position", "fraction", "stage", "seconds_left", "error", "updated"]
+    columns += ["host", "silent_s"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -29,7 +29,8 @@ def check_study(pipeline: Pipeline) -> None:
     study, family = pipeline.config, pipeline.model.family
     check_baselines(study, family)
     model = study.model
-    resolve_device(model.device)
+    if not pipeline.model.runs_elsewhere:
+        resolve_device(model.device)
     if runs_encoder(study) or not study.clusterings:
         check_encoder_files(study.encoder)
     check_own_vectors(pipeline)

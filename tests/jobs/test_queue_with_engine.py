@@ -45,10 +45,10 @@ def begin_batch(workspace: Workspace, name: str, **changes: Any) -> Path:
     ("said", "lives"),
     [
         ({}, True),
-        ({"process": {**identity(), "boot": "another"}}, True),
+        ({"updated": 1.0}, True),  # its clock may be another host's
+        ({"process": {**identity(), "boot": "another"}}, False),  # it shows no heartbeat
         ({"state": "stopped"}, False),
         ({"process": {**identity(), "created": 1.0}}, False),
-        ({"updated": 1.0}, False),
     ],
 )
 def test_which_workers_are_at_work(tmp_path: Path, said: dict[str, Any], *, lives: bool) -> None:

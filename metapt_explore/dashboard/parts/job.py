@@ -74,7 +74,7 @@ def overview(workspace: Workspace) -> pd.DataFrame:
         status, found = str(state.get("status")), scores[name]
         row = {
             "study": name,
-            "status": _place(waiting, name) if status == "queued" else shared.STATUS_WORDS.get(status, status),
+            "status": _place(waiting, name) if status == "queued" else _in_words(status) + where_of(dict(state)),
             "progress": f"{100 * progress_of(dict(state)):.0f} %",
             "finished scores": "–",
         }
@@ -84,6 +84,15 @@ def overview(workspace: Workspace) -> pd.DataFrame:
             row["status"] = "damaged"
         rows.append(row)
     return pd.DataFrame(rows, columns=["study", "status", "progress", "finished scores"])
+
+
+def _in_words(status: str) -> str:
+    return shared.STATUS_WORDS.get(status, status)
+
+
+def where_of(state: dict[str, Any]) -> str:
+    """On which other host a job runs; empty for this one."""
+    return f", on '{state['host']}'" if state.get("status") == "running" and state.get("host") else ""
 
 
 def _place(waiting: list[str], name: str) -> str:
@@ -182,14 +191,16 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
     share = progress_of(state)
     if status == "queued":
         waiting = [other for other, _ in queue.requests(workspace)]
-        st.info(messages.plain(f"In the queue: {_place(waiting, name)}. It begins by itself."))
+        st.info(messages.sentence(f"In the queue: {_place(waiting, name)}. It begins by itself."))
     elif status == "starting":
         st.progress(0.0, text="The process is starting; this takes some seconds.")
     elif status == "running":
         stage, done, total = state.get("stage") or "getting ready", state.get("done"), state.get("total")
         units = f" ({done} of {total})" if total else ""
         st.progress(share, text=messages.plain(f"{stage}{units}"))
-        st.text(f"{100 * share:.0f} % of {asked_of(state)}, {left_of(state)}")
+        st.text(f"{100 * share:.0f} % of {asked_of(state)}, {left_of(state)}{where_of(state)}")
+        if silent := jobs.format_silent(state):
+            st.warning(messages.plain(f"There is {silent}."))
         _show_workers(workspace, name)
     elif status == "done":
         st.success("This study is finished: look at the other pages.")
@@ -201,25 +212,27 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         st.warning(f"Cancelled at {100 * share:.0f} %. What was computed is kept; Resume goes on from there.")
     elif status == "stopped":
         st.warning(
-            f"Interrupted at {100 * share:.0f} %: its process is gone. What was computed is kept; "
-            "Resume goes on from there."
+            messages.plain(
+                f"Interrupted at {100 * share:.0f} %: {jobs.format_gone(state)}. What was computed is kept; "
+                "Resume goes on from there."
+            )
         )
         if batches_given_out(workspace, name):
             st.warning("Its workers are at work or will begin: Cancel stops them, Resume takes them over.")
             _show_workers(workspace, name)
     elif status == "failed":
-        st.error(messages.plain(failure_sentence(state)))
+        st.error(messages.sentence(failure_sentence(state)))
     else:
         st.info("No job has run this study here; Resume computes what is not there yet.")
     if status != "done" and (full := format_full(workspace.folder)):
-        st.error(messages.plain(full))
+        st.error(messages.sentence(full))
     for sentence in format_failed(state.get("failed") or []):
-        st.error(messages.plain(f"Failed: {sentence}"))
+        st.error(messages.sentence(f"Failed: {sentence}"))
     cost = read_cost(workspace, name)
     if cost is not None:
-        st.caption(messages.plain(format_cost(cost)))
+        st.caption(messages.sentence(format_cost(cost)))
     for notice in state.get("notices") or []:
-        st.warning(messages.plain(notice))
+        st.warning(messages.sentence(notice))
 
 
 def _show_workers(workspace: Workspace, name: str) -> None:
