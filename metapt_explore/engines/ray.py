@@ -31,7 +31,8 @@ class RayEngine:
             raise UserError(
                 "--on ray needs a package that is not installed: pip install 'metapt-explore[ray]'"
             ) from None
-        self._ray, self._settings = ray, settings
+        self._ray: Any = ray
+        self._settings = settings
         self._began = not ray.is_initialized()
         if self._began:
             here: dict[str, Any] = {"num_cpus": max(settings.cpus, cores())} if settings.address == "local" else {}

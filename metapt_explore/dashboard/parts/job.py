@@ -247,6 +247,10 @@ def _show_workers(workspace: Workspace, name: str) -> None:
     drawing.show_table(table, key="workers", hide_index=True)
 
 
+def _stop_left(workspace: Workspace, name: str) -> None:
+    orphans.call_back(workspace, name)
+
+
 def _buttons(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
     status = str(state.get("status"))
     first, second, _ = st.columns([1, 1, 4])
@@ -256,7 +260,7 @@ def _buttons(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         "Cancel",
         key="cancel",
         disabled=not left and (not state["active"] or asked_to_stop),
-        on_click=orphans.call_back if left else queue.cancel,
+        on_click=_stop_left if left else queue.cancel,
         args=(workspace, name),
         width="stretch",
     )
