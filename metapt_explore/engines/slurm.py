@@ -166,7 +166,7 @@ def script_of(jobs: Sequence[Job], settings: SlurmConfig) -> str:
 
 def _number_of(script: Path) -> str:
     """The number of the job array that was submitted with a script; empty if there is none, or SLURM does not say."""
-    answer = _run(["squeue", "--noheader", "--array", "--format=%i|%o"])
+    answer = _run(["squeue", "--me", "--noheader", "--array", "--format=%i|%o"])
     lines = [line.strip().partition("|") for line in answer.stdout.splitlines()]
     return next((name.partition("_")[0] for name, _, command in lines if command == str(script)), "")
 

@@ -159,6 +159,8 @@ def test_slurm(serial: Serial, tmp_path: Path, slurm_environment: dict[str, str]
     run.wait_for_both()
     requeued, warned = (run.batch(key) for key in PROMPTS)
     first, folder = run.handle(requeued), cells_folder(run.workspace, "tiny")
+    listed = slurm("squeue", "--me", "--noheader", "--array", "--format=%i|%o").split()
+    assert any(line.startswith(f"{first}|{folder}") for line in listed), "a job is found by its script"
     slurm("scontrol", "requeue", first)
     wait(lambda: read_worker(folder, requeued).get("state") == "stopped", run.told, run.process)
     wait(lambda: "PENDING" in slurm("squeue", "--noheader", "--array", "--format=%T", f"--jobs={first}"))
@@ -174,6 +176,7 @@ def test_slurm(serial: Serial, tmp_path: Path, slurm_environment: dict[str, str]
     before = open_batches(run.workspace, "tiny")
     assert set(run.workers()) == set(before)
     run.start("slurm")
+    wait(lambda: job_state(run.workspace, "tiny")["status"] == "running", run.told, run.process)
     wait(lambda: job_state(run.workspace, "tiny").get("stage", "").startswith("2 workers"), run.told, run.process)
     lost = run.batch(PROMPTS[1])
     slurm("scancel", "--signal=KILL", "--full", run.handle(lost))
