@@ -53,7 +53,8 @@ def cells(
     machine, where = machine_config(), parse_on(on)
     compute_as_workers(pipeline, where, machine)
     pace = pace_of(pipeline, where, machine)
-    found = cells_of(pipeline, parse_until(until), seeds, seconds=None if pace is None else pace.seconds(seeds))
+    seconds = None if pace is None else pace.seconds(seeds) if pace.basis else {}
+    found = cells_of(pipeline, parse_until(until), seeds, seconds=seconds)
     at_workers = {row["key"]: row for row in cell_states(opened, config.name)}
     failed = {part["key"]: part["reason"] for part in read_job(opened, config.name).get("failed", [])}
     states = {cell.key: _state(cell, at_workers.get(cell.key), failed) for cell in found}

@@ -101,7 +101,7 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
         cost = study.preview(findings.texts, findings.splits)
         cost.before_seconds = time.monotonic() - began - cost.spent
         rows = cost.assumed_texts if findings.texts is None else int(findings.texts.summary["kept"])
-        clusterings = clustering_costs(study, rows) if rows else {}
+        clusterings = clustering_costs(study, rows, findings.texts) if rows else {}
         cost.clusterings = {name: each.as_dict() for name, each in clusterings.items()}
     if as_json:
         shares = [share.as_dict() for share in findings.cut]

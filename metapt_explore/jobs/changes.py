@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from metapt_explore.config import StudyConfig, parse, to_yaml
+from metapt_explore.config import StudyConfig, load_study, load_tasks, parse, to_yaml
 from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.jobs.queue import queue_lock
@@ -55,6 +55,31 @@ def save_edited(workspace: Workspace, config: StudyConfig, changed: Changed | No
         workspace.save_study(config)
         still = [entry for entry in index if changed is None or changed.holds(entry)]
         workspace.write_index(config.name, still)
+
+
+def save_written(workspace: Workspace, name: str, text: str) -> list[str]:
+    """Saves a study as somebody wrote it, in YAML; what is computed and still asked for is found again by its id.
+
+    Args:
+        workspace: The workspace.
+        name: The study.
+        text: All of it; relative paths are relative to the folder where this process runs.
+
+    Returns:
+        A sentence for each old name of a key.
+
+    Raises:
+        UserError: Where the text is no study or another one's, or a job of the study runs or waits.
+    """
+    notices: list[str] = []
+    tree = parse_yaml(text, "what is written here")
+    if not isinstance(tree, dict) or tree.get("name") != name:
+        raise UserError(f"`name` must stay '{name}': to get another study, duplicate this one.")
+    config = load_study(tree, on_notice=notices.append)
+    load_tasks(config.evaluation)
+    with changing(workspace, name):
+        workspace.save_study(config)
+    return notices
 
 
 def duplicate_study(workspace: Workspace, name: str, new_name: str) -> StudyConfig:
