@@ -51,7 +51,8 @@ class CellTable:
     def __init__(self, workspace: Workspace, name: str) -> None:
         self._file = table_file(workspace, name)
         self._made_by: dict[str, str] = {}
-        self._last: list[CellRow] = []
+        #: A run asks for its cells part by part; those of earlier parts stay.
+        self._rows: dict[str, CellRow] = {}
 
     def made(self, keys: Iterable[str], worker: str) -> None:
         """Cells that a worker has computed."""
@@ -65,18 +66,18 @@ class CellTable:
             done: Those that are there.
             failed: Why others cannot be made.
         """
-        rows: list[CellRow] = []
+        rows = dict(self._rows)
         for key in keys:
             row: CellRow = {"key": key, "state": "finished" if key in done else "waiting"}
             if key in done and key in self._made_by:
                 row["worker"] = self._made_by[key]
             elif key in failed:
                 row["state"], row["reason"] = "failed", failed[key]
-            rows.append(row)
-        if rows != self._last:
+            rows[key] = row
+        if rows != self._rows:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_json(self._file, {"process": identity(), "cells": rows})
-            self._last = rows
+            write_json(self._file, {"process": identity(), "cells": list(rows.values())})
+            self._rows = rows
 
 
 def table_file(workspace: Workspace, name: str) -> Path:
