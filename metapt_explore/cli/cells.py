@@ -35,6 +35,7 @@ def cells(
     workspace: WorkspaceOption = None,
 ) -> None:
     """List the cells of a study: every part that can be made by itself, what it waits for, whether it is there."""
+    from metapt_explore.cli.jobs import watch_hosts
     from metapt_explore.cli.run import parse_on, parse_seeds, parse_until
     from metapt_explore.config.machine import machine_config
     from metapt_explore.engines.choose import pace_of
@@ -55,6 +56,7 @@ def cells(
     pace = pace_of(pipeline, where, machine)
     seconds = None if pace is None else pace.seconds(seeds) if pace.basis else {}
     found = cells_of(pipeline, parse_until(until), seeds, seconds=seconds)
+    watch_hosts(opened, [config.name])
     at_workers = {row["key"]: row for row in cell_states(opened, config.name)}
     failed = {part["key"]: part["reason"] for part in read_job(opened, config.name).get("failed", [])}
     states = {cell.key: _state(cell, at_workers.get(cell.key), failed) for cell in found}
