@@ -46,7 +46,7 @@ def jobs(
     opened = Workspace(workspace)
     if not now:
         with suppress(KeyboardInterrupt):
-            _watch_hosts(opened)
+            watch_hosts(opened)
     if not show_jobs(opened, as_json=as_json, wait=wait):
         raise typer.Exit(1)
 
@@ -56,20 +56,20 @@ def cancel(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Stop a study that runs or waits. What is computed is kept; run again, it goes on from there."""
+    from metapt_explore.engines.orphans import call_back
     from metapt_explore.jobs import queue
     from metapt_explore.jobs.state import ACTIVE, job_state
     from metapt_explore.storage.workspace import Workspace
-    from metapt_explore.study.worker_file import stop_workers
 
     opened = Workspace(workspace)
-    _watch_hosts(opened, [study])
     if study not in opened.study_names():
         names = opened.study_names() or ["(none)"]
         raise UserError(f"The workspace {opened.folder} has no study '{study}'. {did_you_mean(study, names)}")
+    watch_hosts(opened, [study])
     status = job_state(opened, study)["status"]
-    workers = stop_workers(opened, study) if status not in ACTIVE else 0
-    if workers:
-        say(make_console(), f"'{study}': its run is gone; its workers ({workers}) were asked to stop.")
+    left = call_back(opened, study) if status not in ACTIVE else ""
+    if left:
+        say(make_console(), f"'{study}': its run is gone; {left}.")
         return
     if status not in ACTIVE:
         raise UserError(f"'{study}' neither runs nor waits: {'interrupted' if status == 'stopped' else status}.")
@@ -88,7 +88,7 @@ def worker(
     serve(Workspace(workspace), number)
 
 
-def _watch_hosts(workspace: Workspace, names: Sequence[str] | None = None) -> None:
+def watch_hosts(workspace: Workspace, names: Sequence[str] | None = None) -> None:
     """Waits until it is known which other hosts are alive: two minutes at most.
 
     Args:

@@ -32,6 +32,11 @@ LONG_S = 15.0
 SMALL_S = 0.1
 
 
+def takes_long(seconds: float) -> bool:
+    """Whether another process does it: a fit cannot be stopped, a process can."""
+    return seconds > LONG_S
+
+
 @dataclass(frozen=True, eq=False)
 class Clusters(Stage):
     """A clustering.
@@ -115,7 +120,7 @@ class Clusters(Stage):
     @property
     def is_long(self) -> bool:
         """Whether it takes so long that another process does it: a fit cannot be stopped, a process can."""
-        return rough_seconds(self.clustering, self.texts) > LONG_S
+        return takes_long(rough_seconds(self.clustering, self.texts))
 
     @property
     def units(self) -> int:

@@ -154,6 +154,13 @@ def cell_states(workspace: Workspace, name: str) -> list[dict[str, Any]]:
     return rows
 
 
+def workers_that_run(workspace: Workspace, name: str) -> list[ProcessIdentity]:
+    """The processes of a study's workers that have not said how they ended, alive or not."""
+    folder = cells_folder(workspace, name)
+    said = [read_worker(folder, batch) for batch in open_batches(workspace, name)]
+    return [each["process"] for each in said if each.get("state") == "running" and "process" in each]
+
+
 def batches_at_work(workspace: Workspace, name: str) -> list[str]:
     """The batches of a study whose workers live, whether or not a run watches them."""
     folder = cells_folder(workspace, name)
@@ -163,18 +170,6 @@ def batches_at_work(workspace: Workspace, name: str) -> list[str]:
 def is_at_work(workspace: Workspace, said: WorkerRecord) -> bool:
     """Whether a worker has not said how it ended and lives, on whatever host (`storage.presence`)."""
     return said.get("state") == "running" and is_alive(said.get("process"), workspace.folder)
-
-
-def stop_workers(workspace: Workspace, name: str) -> int:
-    """Asks the workers of a study to stop with a checkpoint, where the run that started them is gone.
-
-    Returns:
-        How many are at work.
-    """
-    batches = batches_at_work(workspace, name)
-    for batch in batches:
-        cancel_batch_file(cells_folder(workspace, name), batch).touch()
-    return len(batches)
 
 
 class WorkerFile:

@@ -23,11 +23,13 @@ from metapt_explore.engines.live import LiveBatches
 from metapt_explore.engines.local import LocalEngine
 from metapt_explore.errors import TakenOver
 from metapt_explore.jobs import changes
+from metapt_explore.jobs import state as jobs
 from metapt_explore.progress.state import Progress
 from metapt_explore.storage import presence
 from metapt_explore.storage.files import write_json
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.cells import stages_of
+from metapt_explore.study.given_out import stop_workers
 from metapt_explore.study.study import Study
 from metapt_explore.study.worker_file import (
     batch_file,
@@ -37,7 +39,6 @@ from metapt_explore.study.worker_file import (
     cells_folder,
     open_batches,
     read_worker,
-    stop_workers,
 )
 
 #: A worker at one cell, until it is asked to stop; its batch says that it was started by `local:2` of its host.
@@ -171,9 +172,26 @@ def test_cancel_and_delete_know_workers_of_another_host(second_host: Any, world:
     other = begin(second_host, workspace, world)
     with pytest.raises(Exception, match="metapt cancel tiny"):
         changes.delete_study(workspace, "tiny")
-    assert stop_workers(workspace, "tiny") == 1
+    assert list(stop_workers(workspace, "tiny")) == ["00001"]
     assert end(other) == 0
     assert batches_at_work(workspace, "tiny") == []
+
+
+def test_workers_of_a_dead_host_keep_nobody_from_deleting(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each command is the first to look, and watches until it knows."""
+    workspace = Workspace(tmp_path / "workspace")
+    workspace.folder.mkdir()
+    workspace.save_study(Study(world / "tiny.yaml", workspace).config)
+    other = begin(on_another_machine, workspace, world)
+    other.send_signal(signal.SIGKILL)
+    other.communicate()
+    monkeypatch.setattr(presence, "LEASE_S", 0.5)
+    assert jobs.hosts_in_doubt(workspace, "tiny") == {"second"}
+    presence._watched.clear()
+    changes.delete_study(workspace, "tiny")
+    assert workspace.study_names() == []
 
 
 def test_a_worker_whose_batch_was_taken_back_ends_and_leaves_no_file(
@@ -183,8 +201,8 @@ def test_a_worker_whose_batch_was_taken_back_ends_and_leaves_no_file(
     workspace = Workspace(tmp_path / "workspace")
     other = begin(second_host, workspace, world)
     folder = cells_folder(workspace, "tiny")
-    stop_workers(workspace, "tiny")
     batch_file(folder, "00001").unlink()
+    cancel_batch_file(folder, "00001").touch()
     assert end(other) == 0
     assert not list(folder.glob("*.worker.json"))
 

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.dashboard.parts import drawing, job_mending, messages, shared, start_study
+from metapt_explore.engines import orphans
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue, study_list
 from metapt_explore.jobs import state as jobs
@@ -17,9 +18,10 @@ from metapt_explore.progress.state import format_time
 from metapt_explore.reporting.published import is_record
 from metapt_explore.storage.disk import format_full
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.cell_table import cell_table, format_counts
 from metapt_explore.study.failures import format_failed
+from metapt_explore.study.given_out import batches_given_out
 from metapt_explore.study.preview import format_cost, read_cost
-from metapt_explore.study.worker_file import cell_states
 
 LOG_LINES = 30
 #: Seconds that a redraw reads studies which were never read, and what stands for their scores until then.
@@ -235,6 +237,9 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
                 "Resume goes on from there."
             )
         )
+        if batches_given_out(workspace, name):
+            st.warning("Its workers are at work or will begin: Cancel stops them, Resume takes them over.")
+            _show_workers(workspace, name)
     elif status == "failed":
         st.error(messages.sentence(failure_sentence(state)))
     else:
@@ -251,25 +256,31 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
 
 
 def _show_workers(workspace: Workspace, name: str) -> None:
-    """The cells that workers have, where the study runs on an engine."""
-    rows = cell_states(workspace, name)
+    """How the cells stand, where the study runs on an engine: those at a worker first, with its name."""
+    rows = cell_table(workspace, name)
     if not rows:
         return
-    table = pd.DataFrame(rows)[["key", "state", "fraction", "worker"]]
+    st.caption(messages.plain(format_counts(rows)))
+    table = pd.DataFrame(rows)[["key", "state", "fraction", "worker", "reason"]]
     table["fraction"] = [f"{100 * share:.0f} %" for share in table["fraction"]]
-    table.columns = ["cell", "state", "finished", "worker"]
+    table.columns = ["cell", "state", "finished", "worker", "reason"]
     drawing.show_table(table, key="workers", hide_index=True)
+
+
+def _stop_left(workspace: Workspace, name: str) -> None:
+    orphans.call_back(workspace, name)
 
 
 def _buttons(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
     status = str(state.get("status"))
     first, second, _ = st.columns([1, 1, 4])
     asked_to_stop = jobs.is_cancelling(workspace, name)
+    left = status == "stopped" and bool(batches_given_out(workspace, name))
     first.button(
         "Cancel",
         key="cancel",
-        disabled=not state["active"] or asked_to_stop,
-        on_click=queue.cancel,
+        disabled=not left and (not state["active"] or asked_to_stop),
+        on_click=_stop_left if left else queue.cancel,
         args=(workspace, name),
         width="stretch",
     )
