@@ -34,6 +34,7 @@ def cells(
     workspace: WorkspaceOption = None,
 ) -> None:
     """List the cells of a study: every part that can be made by itself, what it waits for, whether it is there."""
+    from metapt_explore.cli.jobs import watch_hosts
     from metapt_explore.cli.run import parse_on, parse_seeds, parse_until
     from metapt_explore.config.machine import machine_config
     from metapt_explore.engines.choose import pace_of
@@ -51,7 +52,9 @@ def cells(
     machine, where = machine_config(), parse_on(on)
     compute_as_workers(pipeline, where, machine)
     pace = pace_of(pipeline, where, machine)
-    found = cells_of(pipeline, parse_until(until), seeds, seconds=None if pace is None else pace.seconds(seeds))
+    seconds = None if pace is None else pace.seconds(seeds) if pace.basis else {}
+    found = cells_of(pipeline, parse_until(until), seeds, seconds=seconds)
+    watch_hosts(opened, [config.name])
     at_workers = {row["key"]: row for row in cell_states(opened, config.name)}
     if as_json:
         rows = [{**cell.as_dict(), "worker": at_workers.get(cell.key)} for cell in found]

@@ -46,7 +46,7 @@ def jobs(
     opened = Workspace(workspace)
     if not now:
         with suppress(KeyboardInterrupt):
-            _watch_hosts(opened)
+            watch_hosts(opened)
     if not show_jobs(opened, as_json=as_json, wait=wait):
         raise typer.Exit(1)
 
@@ -62,10 +62,10 @@ def cancel(
     from metapt_explore.study.worker_file import stop_workers
 
     opened = Workspace(workspace)
-    _watch_hosts(opened, [study])
     if study not in opened.study_names():
         names = opened.study_names() or ["(none)"]
         raise UserError(f"The workspace {opened.folder} has no study '{study}'. {did_you_mean(study, names)}")
+    watch_hosts(opened, [study])
     status = job_state(opened, study)["status"]
     workers = stop_workers(opened, study) if status not in ACTIVE else 0
     if workers:
@@ -88,7 +88,7 @@ def worker(
     serve(Workspace(workspace), number)
 
 
-def _watch_hosts(workspace: Workspace, names: Sequence[str] | None = None) -> None:
+def watch_hosts(workspace: Workspace, names: Sequence[str] | None = None) -> None:
     """Waits until it is known which other hosts are alive: two minutes at most.
 
     Args:

@@ -1,4 +1,6 @@
-"""The machine file: where studies run on this machine, and with what. No part of any study, so no id depends on it.
+"""The machine file: where studies run on this machine, and with what. No part of any study.
+
+Of all this, ids hold the device and number format of workers alone (`engines.device`).
 
 It is `$METAPT_MACHINE`, else ``machine.yaml`` in the user's configuration folder; without it everything has a default.
 """

@@ -15,6 +15,7 @@ from metapt_explore.storage.presence import BEAT_S, LEASE_S, is_alive, is_in_dou
 from metapt_explore.storage.processes import ProcessIdentity, host_of, is_here, is_same
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.job_file import JobRecord, cancel_file, fraction_of_same, read_job
+from metapt_explore.study.worker_file import workers_that_run
 
 if TYPE_CHECKING:
     from metapt_explore.stages.registry import Until
@@ -145,6 +146,7 @@ def hosts_in_doubt(workspace: Workspace, name: str) -> set[str]:
     request = read_request(workspace, name) or Request()
     lock = workspace.study_folder(name) / ".lock"
     who = [holder(lock, workspace.folder), request.get("worker"), request.get("child")]
+    who += workers_that_run(workspace, name)
     return {host_of(process).name for process in who if is_in_doubt(process, workspace.folder)}
 
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from metapt_explore.config import RandomGroups
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline, Stage
@@ -79,23 +77,29 @@ class Memberships(Stage):
         """Nothing but the clustering matters."""
         return {}
 
+    @property
+    def units(self) -> int:
+        """Percent of the texts."""
+        return 100
+
     def compute(self, out: ArtifactWriter) -> None:
         """Finds the probabilities, of k-means and the like from the clusters, of others by clustering again."""
         import torch
 
         from metapt_explore.clusters.grouping import Inputs
-        from metapt_explore.clusters.memberships import meaning, membership_summary, membership_table, memberships
+        from metapt_explore.clusters.memberships import meaning, membership_summary, soft_clusters
 
         clustering = self.study.clustering(self.name)
         seed = self.study.seed if clustering.own_seed is None else clustering.own_seed
         vectors = read_vectors_of(self.parent("embeddings"))
         labels = self.parent("clusters").table("clusters")["cluster"].to_numpy()
         texts = texts_of(self.parent("texts").table("texts"))
-        probabilities = memberships(Inputs(vectors, clustering, seed, texts=texts), labels)
-        table = membership_table(probabilities, labels)
-        out.write_tensors("memberships", {"memberships": torch.from_numpy(probabilities.astype(np.float16))})
-        out.write_table("memberships", table)
-        out.write_summary({"is": meaning(clustering), "clusters": probabilities.shape[1], **membership_summary(table)})
+        inputs = Inputs(vectors, clustering, seed, texts=texts)
+        found = soft_clusters(inputs, labels, lambda rows: self.advance(int(100 * rows / len(labels))))
+        out.write_tensors("memberships", {"memberships": torch.from_numpy(found.matrix)})
+        out.write_table("memberships", found.table)
+        summary = membership_summary(found.table)
+        out.write_summary({"is": meaning(clustering), "clusters": found.matrix.shape[1], **summary})
 
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.peak_memory import PeakWatch
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.inner_gradient import keep_inner_gradient
 from metapt_explore.texts.rows import as_inputs, texts_of
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Preview:
         speed, counted, reckoning = measure_speed(
             study, texts, counts, init_seeds=init_seeds, keys=planned, done=done, again=until == PLAN
         )
+        keep_inner_gradient(study, texts)
         self.cost = cost = preview(
             study.config,
             study.tasks,

@@ -154,6 +154,13 @@ def cell_states(workspace: Workspace, name: str) -> list[dict[str, Any]]:
     return rows
 
 
+def workers_that_run(workspace: Workspace, name: str) -> list[ProcessIdentity]:
+    """The processes of a study's workers that have not said how they ended, alive or not."""
+    folder = cells_folder(workspace, name)
+    said = [read_worker(folder, batch) for batch in open_batches(workspace, name)]
+    return [each["process"] for each in said if each.get("state") == "running" and "process" in each]
+
+
 def batches_at_work(workspace: Workspace, name: str) -> list[str]:
     """The batches of a study whose workers live, whether or not a run watches them."""
     folder = cells_folder(workspace, name)

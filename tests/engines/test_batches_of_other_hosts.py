@@ -23,6 +23,7 @@ from metapt_explore.engines.live import LiveBatches
 from metapt_explore.engines.local import LocalEngine
 from metapt_explore.errors import TakenOver
 from metapt_explore.jobs import changes
+from metapt_explore.jobs import state as jobs
 from metapt_explore.progress.state import Progress
 from metapt_explore.storage import presence
 from metapt_explore.storage.files import write_json
@@ -174,6 +175,23 @@ def test_cancel_and_delete_know_workers_of_another_host(second_host: Any, world:
     assert stop_workers(workspace, "tiny") == 1
     assert end(other) == 0
     assert batches_at_work(workspace, "tiny") == []
+
+
+def test_workers_of_a_dead_host_keep_nobody_from_deleting(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each command is the first to look, and watches until it knows."""
+    workspace = Workspace(tmp_path / "workspace")
+    workspace.folder.mkdir()
+    workspace.save_study(Study(world / "tiny.yaml", workspace).config)
+    other = begin(on_another_machine, workspace, world)
+    other.send_signal(signal.SIGKILL)
+    other.communicate()
+    monkeypatch.setattr(presence, "LEASE_S", 0.5)
+    assert jobs.hosts_in_doubt(workspace, "tiny") == {"second"}
+    presence._watched.clear()
+    changes.delete_study(workspace, "tiny")
+    assert workspace.study_names() == []
 
 
 def test_a_worker_whose_batch_was_taken_back_ends_and_leaves_no_file(
