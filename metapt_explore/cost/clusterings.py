@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from metapt_explore.config import ClusteringConfig, limits
+from metapt_explore.cost.own_cost import BASE_MIB
 
 MIB = 2**20
 #: Seconds below which a calibration is not worth its time.
 WORTH_S = 5.0
-#: Memory of a process before it clusters, MiB, and bytes that a text takes: as a string, in a table, on its way.
-BASE_MIB, TEXT_BYTES = 600.0, 800
+#: Bytes that a text takes: as a string, in a table, on its way.
+TEXT_BYTES = 800
 #: Numbers of a vector where nobody knows.
 WIDTH = 384
 
