@@ -57,7 +57,7 @@ LAWS = {
     "hdbscan": Law(12.0, 1.9, assigned=1.6e-4, assigned_exponent=0.5),
     "gaussian_mixture": Law(2.0, 1.1, 0.9, assigned=3e-6),
     "agglomerative": Law(8.0, 2.0),
-    "lda": Law(20.0, 1.0, 0.3, assigned=4e-4),
+    "lda": Law(20.0, 1.12, 0.3, assigned=4e-4),
 }
 #: Seconds a row of what every clustering does: principal components, map, words, quality.
 AROUND_S = 4.5e-5
