@@ -56,10 +56,10 @@ def cancel(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Stop a study that runs or waits. What is computed is kept; run again, it goes on from there."""
+    from metapt_explore.engines.orphans import call_back
     from metapt_explore.jobs import queue
     from metapt_explore.jobs.state import ACTIVE, job_state
     from metapt_explore.storage.workspace import Workspace
-    from metapt_explore.study.worker_file import stop_workers
 
     opened = Workspace(workspace)
     if study not in opened.study_names():
@@ -67,9 +67,9 @@ def cancel(
         raise UserError(f"The workspace {opened.folder} has no study '{study}'. {did_you_mean(study, names)}")
     watch_hosts(opened, [study])
     status = job_state(opened, study)["status"]
-    workers = stop_workers(opened, study) if status not in ACTIVE else 0
-    if workers:
-        say(make_console(), f"'{study}': its run is gone; its workers ({workers}) were asked to stop.")
+    left = call_back(opened, study) if status not in ACTIVE else ""
+    if left:
+        say(make_console(), f"'{study}': its run is gone; {left}.")
         return
     if status not in ACTIVE:
         raise UserError(f"'{study}' neither runs nor waits: {'interrupted' if status == 'stopped' else status}.")

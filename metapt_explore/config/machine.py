@@ -19,6 +19,18 @@ from metapt_explore.config.task import Strict
 from metapt_explore.paths import machine_path
 
 
+class LocalConfig(Strict):
+    """What processes of this machine get."""
+
+    gpus: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Cards of a process, where there are any: it sees no others, and calls them `cuda:0`, `cuda:1` …. "
+        "A model that is spread over two (`model.device_map`) needs 2.",
+    )
+
+
 class WorkersConfig(Strict):
     """What workers on other machines compute with: ids of a study that leaves it open (`auto`) are those."""
 
@@ -69,7 +81,11 @@ class RayConfig(WorkersConfig):
     address: str = Field("local", description="`auto` for a running cluster, `local` starts one on this machine.")
     gpus: float = Field(0.0, ge=0, description="Cards of a task; 0 where the cluster has none.")
     cpus: int = Field(1, ge=1, description="Cores of a task, and threads of its worker.")
-    at_once: int = Field(8, ge=1, description="Most tasks at once.")
+    at_once: int = Field(
+        8,
+        ge=1,
+        description="Most tasks at once; on this machine alone (`local`) no more than it has cores and cards for.",
+    )
 
     @property
     def has_cards(self) -> bool:
@@ -90,6 +106,9 @@ class MachineConfig(Strict):
     )
     lost_minutes: float = Field(
         10.0, gt=0, description="A worker that gives no sign of life for so long is ended, and its cells run again."
+    )
+    local: LocalConfig = Field(
+        default_factory=lambda: LocalConfig.model_validate({}), description="Settings of `local`."
     )
     slurm: SlurmConfig = Field(default_factory=lambda: SlurmConfig.model_validate({}), description="Settings of SLURM.")
     ray: RayConfig = Field(default_factory=lambda: RayConfig.model_validate({}), description="Settings of Ray.")

@@ -16,12 +16,14 @@ from functools import partial
 from typing import Any
 
 from metapt_explore.config.machine import MachineConfig
-from metapt_explore.engines.base import Engine
+from metapt_explore.engines.base import Engine, SubmitFailed
 from metapt_explore.engines.batches import plan_batches
 from metapt_explore.engines.live import LiveBatches
 from metapt_explore.engines.pace import Pace
+from metapt_explore.engines.patience import Patience
 from metapt_explore.errors import TakenOver, UserError
 from metapt_explore.stages.base import Stage
+from metapt_explore.study.cell_table import CellTable
 from metapt_explore.study.cells import is_light, needed_by, with_ancestors
 from metapt_explore.study.failures import Named, PartFailed
 from metapt_explore.study.pipeline import StudyPipeline
@@ -59,6 +61,8 @@ class Coordinator:
         self._seconds: dict[str, float] = {}
         #: A full disk fails every cell alike, so it stops the run as it does in one process.
         self._no_place: OSError | None = None
+        self._table = CellTable(study.workspace, study.config.name)
+        self._patience = Patience(engine.name, 60 * machine.lost_minutes, study.progress.notice)
 
     # ------------------------------------------------------------------------------ what a run asks of it
 
@@ -144,6 +148,8 @@ class Coordinator:
             self._take_in(batch, record, said, lost=True, end=end)
         if self._no_place is not None:
             raise self._no_place
+        if silent_s := self._live.unanswered_s:
+            self._patience.unanswered(silent_s, self._engine.trouble, at_work=self._live.show_life)
         if self._pace is not None and self._pace.take(self._live.speeds()):
             self._plan_time(self._pace)
         waiting = self._waiting()
@@ -153,9 +159,10 @@ class Coordinator:
             waiting = self._waiting()
         at_work = self._live.keys & self._cells.keys()
         if not waiting and not at_work:
+            self._tell_cells()
             return False
         free = self._engine.slots - self._live.at_engine
-        if free > 0 and waiting:
+        if free > 0 and waiting and self._patience.may_submit:
             longest = 60 * self._machine.batch_minutes
             heavy = {key: self._parents[key] for key in waiting if not is_light(self._cells[key])}
             slots = self._engine.slots
@@ -201,9 +208,17 @@ class Coordinator:
                 if stage.id not in self._listed:
                     study.enter(stage)
                     self._listed.add(stage.id)
-        self._live.submit([{key: self._cells[key].id for key in batch} for batch in batches])
+        if not batches:
+            return
+        try:
+            self._live.submit([{key: self._cells[key].id for key in batch} for batch in batches])
+        except SubmitFailed as error:
+            self._patience.refused(error, at_work=len(self._live) > 0)
+        else:
+            self._patience.accepted()
 
     def _tell(self) -> None:
+        self._tell_cells()
         shares = self._live.shares()
         # A stage that was stopped goes on from its checkpoint, so its share stays.
         self._shares |= {key: share for key, share in shares.items() if share > self._shares.get(key, 0.0)}
@@ -215,6 +230,11 @@ class Coordinator:
         title = f"{number} worker{'s' * (number != 1)} on {self._engine.name}{others}{said}"
         self._study.progress.at_work(title, self._shares, done=len(self._done), total=len(self._cells))
 
+    def _tell_cells(self) -> None:
+        failed = {key: reason for key, (_, reason) in self._reasons.items() if key not in self._done}
+        blocked = dict.fromkeys(self._blocked() - failed.keys(), "what it is made from cannot be made")
+        self._table.write(self._cells, done=self._done, failed=failed | blocked)
+
     # ------------------------------------------------------------------------------- what workers say
 
     def _take_in(self, batch: str, record: BatchRecord, said: WorkerRecord, *, lost: bool, end: str = "") -> None:
@@ -224,6 +244,7 @@ class Coordinator:
             self._note_failed(part)
         made = [key for key in keys if self._is_made(key)]
         self._done.update(made)
+        self._table.made(set(made) & {*said.get("made", [])}, said.get("worker", ""))
         self._study.progress.found(made)
         left = [key for key in keys if key not in self._done and key not in self._blocked()]
         state, current = said.get("state"), said.get("current", "")

@@ -7,13 +7,14 @@ its worker while that shows that it lives, by the rule that holds for all locks 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from metapt_explore.engines.base import Engine, Job
 from metapt_explore.errors import shortened
 from metapt_explore.storage.files import write_json
 from metapt_explore.storage.processes import host_of
+from metapt_explore.study.given_out import SAID_ALL, put_away
 from metapt_explore.study.pipeline import StudyPipeline
 from metapt_explore.study.worker_file import (
     STOP_GRACE_S,
@@ -28,7 +29,7 @@ from metapt_explore.study.worker_file import (
     read_worker,
 )
 
-#: Seconds between two looks while they do.
+#: Fewest seconds between two looks while they do.
 STOP_POLL_S = 0.1
 #: Characters of a worker's last line that a message quotes.
 MAX_QUOTED = 300
@@ -55,6 +56,8 @@ class LiveBatches:
         self._elsewhere: dict[str, str] = {}
         #: The last beat of each worker and when it was seen, by this process's clock.
         self._beats: dict[str, tuple[int, float]] = {}
+        #: Since when the engine does not answer, and when that was seen last.
+        self._unanswered: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self._records)
@@ -84,12 +87,14 @@ class LiveBatches:
             ids: The id of each cell, by key.
         """
         kind = self._engine.name.partition(":")[0]
-        for batch, record in open_batches(self._study.workspace, self._study.config.name).items():
+        found = open_batches(self._study.workspace, self._study.config.name)
+        ours = {batch for batch, record in found.items() if record.get("engine", "").partition(":")[0] == kind}
+        states = self._engine.states([found[batch]["handle"] for batch in ours if "handle" in found[batch]])
+        for batch, record in found.items():
             if batch in self._records:
                 continue
             handle = record.get("handle", "")
-            is_ours = bool(handle) and record.get("engine", "").partition(":")[0] == kind
-            is_known = is_ours and self._engine.states([handle]).get(handle, "gone") != "gone"
+            is_known = batch in ours and states.get(handle, "gone") != "gone"
             is_meant = all(ids.get(key, cell) == cell for key, cell in record.get("cells", {}).items())
             if not is_known and self._works_elsewhere(batch):
                 self._elsewhere[batch] = host_of(read_worker(self._folder, batch).get("process")).name
@@ -109,7 +114,11 @@ class LiveBatches:
         return is_at_work(self._study.workspace, read_worker(self._folder, batch))
 
     def submit(self, batches: Sequence[Mapping[str, str]]) -> None:
-        """Submits batches, each the ids of its cells by their keys."""
+        """Submits batches, each the ids of its cells by their keys; those that the engine did not take are forgotten.
+
+        Raises:
+            SubmitFailed: Where it took none.
+        """
         study, jobs = self._study, []
         self._folder.mkdir(parents=True, exist_ok=True)
         for cells, batch in zip(batches, self._new_names(), strict=False):
@@ -119,9 +128,16 @@ class LiveBatches:
             jobs.append(Job(study.config.name, study.workspace.folder, batch, log_file(self._folder, batch)))
         if not jobs:
             return
-        for job, handle in zip(jobs, self._engine.submit(jobs), strict=True):
-            self._records[job.batch]["handle"] = handle
-            write_json(batch_file(self._folder, job.batch), self._records[job.batch])
+        handles: Sequence[str] = []
+        try:
+            handles = self._engine.submit(jobs)
+        finally:
+            for job, handle in zip(jobs, handles, strict=False):
+                self._records[job.batch]["handle"] = handle
+                write_json(batch_file(self._folder, job.batch), self._records[job.batch])
+            # One that was queued all the same finds its batch gone when it begins, and ends.
+            for job in jobs[len(handles) :]:
+                self.put_away(job.batch)
 
     def _new_names(self) -> Iterator[str]:
         """Names that no batch has had."""
@@ -149,6 +165,7 @@ class LiveBatches:
     def ended(self) -> Iterator[Ended]:
         """Batches whose workers are gone; those that are silent for long are ended first."""
         states = self._engine.states(self._handles())
+        self._note_answer(states.values())
         for batch, record in list(self._records.items()):
             if batch in self._elsewhere:
                 if not self._works_elsewhere(batch):
@@ -158,8 +175,30 @@ class LiveBatches:
             handle = record.get("handle", "")
             if states.get(handle, "gone") == "gone":
                 yield batch, record, read_worker(self._folder, batch), self._engine.end_of(handle)
-            elif states[handle] == "running" and self._is_silent(batch):
+            elif states[handle] == "waiting":
+                # It waits again (its node was taken, or failed): what its worker said before is no sign of anything.
+                self._beats.pop(batch, None)
+            elif self._is_silent(batch) and states[handle] == "running":
                 self._engine.cancel([handle], now=True)
+                self._beats.pop(batch, None)
+            elif states[handle] == "unknown" and (said := read_worker(self._folder, batch)).get("state") in SAID_ALL:
+                yield batch, record, said, ""
+
+    def _note_answer(self, states: Collection[str]) -> None:
+        now = time.monotonic()
+        since = self._unanswered[0] if self._unanswered is not None else now
+        self._unanswered = (since, now) if "unknown" in states else None
+
+    @property
+    def unanswered_s(self) -> float:
+        """Seconds that the engine has not answered; 0 where it does."""
+        return 0.0 if self._unanswered is None else self._unanswered[1] - self._unanswered[0]
+
+    @property
+    def show_life(self) -> bool:
+        """Whether a worker has shown not long ago that it lives."""
+        now = time.monotonic()
+        return any(beat and now - seen <= self._lost_s for beat, seen in self._beats.values())
 
     def _handles(self) -> list[str]:
         """Of the jobs that the engine has."""
@@ -196,7 +235,7 @@ class LiveBatches:
             while any(state != "gone" for state in self._engine.states(handles).values()) or self._at_work_elsewhere():
                 if time.monotonic() - began > STOP_GRACE_S:
                     break
-                time.sleep(STOP_POLL_S)
+                time.sleep(max(STOP_POLL_S, self._engine.poll_s))
         finally:
             self._engine.cancel(handles, now=True)
             for batch in self._at_work_elsewhere():
@@ -215,9 +254,5 @@ class LiveBatches:
         """Moves the files of a batch that has ended; they say which worker made what."""
         self._records.pop(batch, None)
         self._elsewhere.pop(batch, None)
-        cancel_batch_file(self._folder, batch).unlink(missing_ok=True)
-        self.past.mkdir(parents=True, exist_ok=True)
-        # What makes it a batch goes first: one without it is no batch any more.
-        for file in sorted(self._folder.glob(f"{batch}.*"), key=lambda file: file.suffixes[:1] != [".batch"]):
-            if not file.name.startswith("."):
-                file.replace(self.past / file.name)
+        self._beats.pop(batch, None)
+        put_away(self._folder, batch)

@@ -15,7 +15,7 @@ from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study import delete
 from metapt_explore.study.edit import Changed
-from metapt_explore.study.worker_file import batches_at_work
+from metapt_explore.study.given_out import batches_given_out
 
 
 @contextmanager
@@ -29,10 +29,10 @@ def changing(workspace: Workspace, name: str) -> Iterator[None]:
     with queue_lock(workspace):
         if job_state(workspace, name)["status"] in ACTIVE or workspace.is_locked(name):
             raise UserError(f"A job of '{name}' runs or waits: cancel it, or try again when it has ended.")
-        if batches_at_work(workspace, name):
+        if batches_given_out(workspace, name):
             raise UserError(
-                f"Workers of '{name}' are at work, though the run that started them is gone: `metapt cancel {name}` "
-                "stops them; try again when they have ended."
+                f"Workers of '{name}' are at work or will begin, though the run that asked for them is gone: `metapt "
+                f"cancel {name}` stops them; try again when they have ended."
             )
         yield
 

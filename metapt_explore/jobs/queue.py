@@ -51,6 +51,7 @@ from metapt_explore.storage.files import is_recent, read_json, write_bytes, writ
 from metapt_explore.storage.host_lock import HostLock
 from metapt_explore.storage.hosts import Host, this_host
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.given_out import stop_workers
 from metapt_explore.study.job_file import cancel_file, write_job
 
 if TYPE_CHECKING:
@@ -180,6 +181,8 @@ def cancel(workspace: Workspace, name: str) -> None:
             write_bytes(cancel_file(workspace, name), b"")
         elif request is not None:
             write_job(workspace, name, {**state, "status": "cancelled", "updated": time.time()})
+        else:
+            stop_workers(workspace, name)  # those of a run that is gone
 
 
 def jobs_table(workspace: Workspace) -> pd.DataFrame:

@@ -6,6 +6,7 @@ lock of its own (`Workspace.make`), so two workers never compute one twice.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from metapt_explore.progress.failed_part import FailedPart
 from metapt_explore.progress.state import Progress, State
 from metapt_explore.stages.base import Stage
 from metapt_explore.storage.artifact import Artifact
+from metapt_explore.storage.processes import identity, runs_here
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.cells import stages_of
 from metapt_explore.study.failures import Failures, stops_everything
@@ -29,6 +31,7 @@ from metapt_explore.study.pipeline import StudyPipeline
 from metapt_explore.study.preview import worker_speed
 from metapt_explore.study.trackers import trackers_of
 from metapt_explore.study.worker_file import (
+    STOP_GRACE_S,
     WorkerFile,
     cancel_batch_file,
     cells_folder,
@@ -38,6 +41,10 @@ from metapt_explore.study.worker_file import (
 
 #: Signals by which schedulers take a machine back: they send one, and kill some seconds later.
 STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR2") if hasattr(signal, name))
+#: Seconds between two looks at the process that a worker ends with.
+PARENT_POLL_S = 1.0
+#: What a worker exits with that does not stop in time after that one has ended.
+ORPHANED = 75
 
 
 class CellPipeline(StudyPipeline):
@@ -223,3 +230,30 @@ def stopping_at_signals(worker: CellWorker) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def ending_with(worker: CellWorker, pid: int | None) -> Iterator[None]:
+    """Inside, the end of another process of this host stops the worker: a task of Ray is killed without its children.
+
+    Args:
+        worker: The worker.
+        pid: The process; nothing happens without one.
+    """
+    if pid is None:
+        yield
+        return
+    process, ended = identity(pid), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(PARENT_POLL_S):
+            if not runs_here(process):
+                worker.stop()
+                if not ended.wait(STOP_GRACE_S):
+                    os._exit(ORPHANED)  # it computes something that does not end
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()

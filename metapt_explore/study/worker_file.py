@@ -172,18 +172,6 @@ def is_at_work(workspace: Workspace, said: WorkerRecord) -> bool:
     return said.get("state") == "running" and is_alive(said.get("process"), workspace.folder)
 
 
-def stop_workers(workspace: Workspace, name: str) -> int:
-    """Asks the workers of a study to stop with a checkpoint, where the run that started them is gone.
-
-    Returns:
-        How many are at work.
-    """
-    batches = batches_at_work(workspace, name)
-    for batch in batches:
-        cancel_batch_file(cells_folder(workspace, name), batch).touch()
-    return len(batches)
-
-
 class WorkerFile:
     """A worker's own file.
 

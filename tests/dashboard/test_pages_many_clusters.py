@@ -43,7 +43,7 @@ def test_the_list_says_colours_and_a_search_finds_clusters(show: Open, demo: Wor
     assert not at.exception and not said(at, "error")
     (drawn,) = [chart for chart in charts(at) if any(t["type"] == "scattergl" for t in chart["data"])]
     names = [trace["name"] for trace in drawn["data"]]
-    assert names[0] == "the other 46 clusters" and len(names) == 15
+    assert names[0] == "46 others" and len(names) == 15
     listed = next(table.value for table in at.dataframe if " " in table.value)
     assert listed["cluster"].to_list()[:2] == ["0: <b>word0</b>", "1: <b>word1</b>"] and len(listed) == COUNT
     assert listed[" "].to_list()[:15] == ["●"] * 7 + ["◆"] * 7 + ["·"]
@@ -77,3 +77,12 @@ def test_a_lasso_on_a_sampled_map_takes_texts_that_are_not_drawn(
     monkeypatch.setattr(cluster_reading, "LARGEST_MAP", 20)
     at = show(demo.folder, "clusters", "demo")
     assert any("21 texts selected on the map" in caption.value for caption in at.caption)
+
+
+def test_the_caption_of_sizes_says_what_is_drawn(show: Open, demo: Workspace) -> None:
+    few = [caption.value for caption in show(demo.folder, "clusters", "demo").caption]
+    assert any(words.startswith("The length of a bar") and words.endswith("little to tell apart.") for words in few)
+    many(demo)
+    captions = [caption.value for caption in show(demo.folder, "clusters", "demo").caption]
+    assert any(words.startswith("A point is a cluster, the largest on the left") for words in captions)
+    assert not any("length of a bar" in words for words in captions)

@@ -29,6 +29,7 @@ from metapt_explore.storage import presence
 from metapt_explore.storage.files import write_json
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.cells import stages_of
+from metapt_explore.study.given_out import stop_workers
 from metapt_explore.study.study import Study
 from metapt_explore.study.worker_file import (
     batch_file,
@@ -38,7 +39,6 @@ from metapt_explore.study.worker_file import (
     cells_folder,
     open_batches,
     read_worker,
-    stop_workers,
 )
 
 #: A worker at one cell, until it is asked to stop; its batch says that it was started by `local:2` of its host.
@@ -172,7 +172,7 @@ def test_cancel_and_delete_know_workers_of_another_host(second_host: Any, world:
     other = begin(second_host, workspace, world)
     with pytest.raises(Exception, match="metapt cancel tiny"):
         changes.delete_study(workspace, "tiny")
-    assert stop_workers(workspace, "tiny") == 1
+    assert list(stop_workers(workspace, "tiny")) == ["00001"]
     assert end(other) == 0
     assert batches_at_work(workspace, "tiny") == []
 
@@ -201,8 +201,8 @@ def test_a_worker_whose_batch_was_taken_back_ends_and_leaves_no_file(
     workspace = Workspace(tmp_path / "workspace")
     other = begin(second_host, workspace, world)
     folder = cells_folder(workspace, "tiny")
-    stop_workers(workspace, "tiny")
     batch_file(folder, "00001").unlink()
+    cancel_batch_file(folder, "00001").touch()
     assert end(other) == 0
     assert not list(folder.glob("*.worker.json"))
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from command_line import call
+from waiting import wait
 
 from metapt_explore.config import load_study
 from metapt_explore.errors import Cancelled, UserError
@@ -17,7 +20,8 @@ from metapt_explore.results.tables import results_table
 from metapt_explore.storage.files import write_json
 from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.cell_worker import CellWorker, stopping_at_signals
+from metapt_explore.study import cell_worker
+from metapt_explore.study.cell_worker import CellWorker, ending_with, stopping_at_signals
 from metapt_explore.study.study import Study
 from metapt_explore.study.worker_file import batch_file, cells_folder, read_worker
 
@@ -132,3 +136,31 @@ def test_a_cell_that_does_not_exist_is_named(
     assert "Did you mean 'prompt/MetaPT/0'?" in capsys.readouterr().err
     assert call(monkeypatch, "make", world / "tiny.yaml", "-w", tmp_path) == 2
     assert "Name cells" in capsys.readouterr().err
+
+
+def test_a_worker_stops_when_the_task_that_began_it_is_killed(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray kills a task, not what it has started."""
+    monkeypatch.setattr(cell_worker, "PARENT_POLL_S", 0.01)
+    worker = CellWorker(load_study(world / "tiny.yaml"), Workspace(tmp_path))
+    task = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with ending_with(worker, task.pid):
+        assert not worker.is_stopping
+        task.kill()
+        task.communicate()
+        wait(lambda: worker.is_stopping)
+
+
+def test_a_worker_that_computes_on_without_its_task_is_ended(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(cell_worker, "PARENT_POLL_S", 0.01)
+    monkeypatch.setattr(cell_worker, "STOP_GRACE_S", 0.01)
+    monkeypatch.setattr(cell_worker.os, "_exit", codes.append)
+    task = subprocess.Popen([sys.executable, "-c", ""])
+    task.wait()
+    with ending_with(CellWorker(load_study(world / "tiny.yaml"), Workspace(tmp_path)), task.pid):
+        wait(lambda: codes)
+    assert codes[0] == 75

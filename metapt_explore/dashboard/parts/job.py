@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.dashboard.parts import drawing, job_mending, messages, shared, start_study
+from metapt_explore.engines import orphans
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue, study_list
 from metapt_explore.jobs import state as jobs
@@ -17,11 +18,14 @@ from metapt_explore.progress.state import format_time
 from metapt_explore.reporting.published import is_record
 from metapt_explore.storage.disk import format_full
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.cell_table import cell_table, format_counts
 from metapt_explore.study.failures import format_failed
+from metapt_explore.study.given_out import batches_given_out
 from metapt_explore.study.preview import format_cost, read_cost
-from metapt_explore.study.worker_file import cell_states
 
 LOG_LINES = 30
+#: Seconds that a redraw reads studies which were never read, and what stands for their scores until then.
+LOOK_S, UNREAD = 0.5, "…"
 #: What a job was asked for, by how far it goes: its percent is of that.
 ASKED = {
     "texts": "reading the texts",
@@ -62,11 +66,16 @@ def progress_of(state: dict[str, Any]) -> float:
     return min(1.0, max(0.0, float(share))) if isinstance(share, int | float) and share == share else 0.0
 
 
-def overview(workspace: Workspace) -> pd.DataFrame:
-    """A row for each study of the workspace: status, progress and finished scores."""
+def overview(workspace: Workspace, *, within_s: float | None = None) -> pd.DataFrame:
+    """A row for each study of the workspace: status, progress and finished scores.
+
+    Args:
+        workspace: The workspace.
+        within_s: Seconds of reading studies that were never read; the scores of the others are `UNREAD` this time.
+    """
     rows = []
     states = study_list.job_states(workspace)
-    scores = study_list.scores_of(workspace, list(states))
+    scores = study_list.scores_of(workspace, list(states), within_s=within_s)
     waiting = [name for name, _ in queue.requests(workspace)]
     for name, state in states.items():
         status, found = str(state.get("status")), scores[name]
@@ -78,6 +87,8 @@ def overview(workspace: Workspace) -> pd.DataFrame:
         }
         if isinstance(found, study_list.ScoreCounts):
             row["finished scores"] = f"{found.finished} of {found.asked}"
+        elif found is None:
+            row["finished scores"] = UNREAD
         elif status not in (*shared.ACTIVE, "failed", "stopped"):
             row["status"] = "damaged"
         rows.append(row)
@@ -109,14 +120,25 @@ def finished_ids(workspace: Workspace, name: str, kind: str | None = None) -> li
 
 
 def table(workspace: Workspace) -> None:
-    """The overview, kept up to date while any study runs."""
+    """The overview, kept up to date while any study runs; thousands of studies are read over several redraws."""
     active = bool(study_list.active_studies(workspace))
+    rows: list[pd.DataFrame] = []
+    with messages.guard():
+        rows.append(overview(workspace, within_s=LOOK_S))
+    left = any(_unread(each) for each in rows)
 
     def body() -> None:
         with messages.guard():
-            drawing.show_table(overview(workspace), key="studies", hide_index=True)
+            shown = rows.pop() if rows else overview(workspace, within_s=LOOK_S)
+            drawing.show_table(shown, key="studies", hide_index=True)
+            if left and not active and not _unread(shown):
+                st.rerun()  # all are read: no more redraws
 
-    st.fragment(body, run_every=shared.POLL if active else None, key="overview")()
+    st.fragment(body, run_every=shared.POLL if active or left else None, key="overview")()
+
+
+def _unread(rows: pd.DataFrame) -> bool:
+    return bool((rows["finished scores"] == UNREAD).any())
 
 
 def badge(workspace: Workspace) -> None:
@@ -215,6 +237,9 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
                 "Resume goes on from there."
             )
         )
+        if batches_given_out(workspace, name):
+            st.warning("Its workers are at work or will begin: Cancel stops them, Resume takes them over.")
+            _show_workers(workspace, name)
     elif status == "failed":
         st.error(messages.sentence(failure_sentence(state)))
     else:
@@ -231,25 +256,31 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
 
 
 def _show_workers(workspace: Workspace, name: str) -> None:
-    """The cells that workers have, where the study runs on an engine."""
-    rows = cell_states(workspace, name)
+    """How the cells stand, where the study runs on an engine: those at a worker first, with its name."""
+    rows = cell_table(workspace, name)
     if not rows:
         return
-    table = pd.DataFrame(rows)[["key", "state", "fraction", "worker"]]
+    st.caption(messages.plain(format_counts(rows)))
+    table = pd.DataFrame(rows)[["key", "state", "fraction", "worker", "reason"]]
     table["fraction"] = [f"{100 * share:.0f} %" for share in table["fraction"]]
-    table.columns = ["cell", "state", "finished", "worker"]
+    table.columns = ["cell", "state", "finished", "worker", "reason"]
     drawing.show_table(table, key="workers", hide_index=True)
+
+
+def _stop_left(workspace: Workspace, name: str) -> None:
+    orphans.call_back(workspace, name)
 
 
 def _buttons(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
     status = str(state.get("status"))
     first, second, _ = st.columns([1, 1, 4])
     asked_to_stop = jobs.is_cancelling(workspace, name)
+    left = status == "stopped" and bool(batches_given_out(workspace, name))
     first.button(
         "Cancel",
         key="cancel",
-        disabled=not state["active"] or asked_to_stop,
-        on_click=queue.cancel,
+        disabled=not left and (not state["active"] or asked_to_stop),
+        on_click=_stop_left if left else queue.cancel,
         args=(workspace, name),
         width="stretch",
     )
