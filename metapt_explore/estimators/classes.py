@@ -108,7 +108,8 @@ def _given(classes: Sequence[Any], words: Words) -> dict[str, list[str]]:
     for name in names:
         if name not in by_name:
             raise UserError(f"label_words: the class '{shortened(name)}' has no word; give one for each class.")
-    return {name: [by_name[name]] if isinstance(by_name[name], str) else [*by_name[name]] for name in names}
+    said = {name: by_name[name] for name in names}
+    return {name: [given] if isinstance(given, str) else [*given] for name, given in said.items()}
 
 
 def _listed(labels: Iterable[Any]) -> str:

@@ -17,7 +17,7 @@ from metapt_explore.estimators.begin import find_begin
 from metapt_explore.estimators.classes import Words, read_classes
 from metapt_explore.estimators.engine import hold, open_bench
 from metapt_explore.estimators.exported import ExportedPrompt
-from metapt_explore.estimators.result import tuned_prompt
+from metapt_explore.estimators.result import number, tuned_prompt
 from metapt_explore.estimators.rows import read_rows
 from metapt_explore.estimators.saving import SavedPrompt, own_settings, saved_settings
 from metapt_explore.estimators.tuning import METHOD, TASK, chooses_on_dev, read_labelled, tuning_study
@@ -70,7 +70,7 @@ class PromptClassifier(SavedPrompt, ClassifierMixin, BaseEstimator):  # type: ig
         prompt_: The prompt, fp32 `[prompt_length, width]`.
         dev_accuracy_: Share of the dev rows that it answers right; NaN where nothing was chosen on dev.
         learning_rate_: The learning rate that was kept.
-        n_steps_: The step that was kept.
+        n_steps_: The step that was kept; NaN, as its rate, where several were averaged.
         curves_: Losses of every learning rate at every step that was looked at.
         notices_: What was said while it was fitted.
 
@@ -211,7 +211,7 @@ class PromptClassifier(SavedPrompt, ClassifierMixin, BaseEstimator):  # type: ig
         if not isinstance(classes, list) or sorted(map(str, classes)) != sorted(names):
             classes = sorted(names)
         made.exported_, made.classes_, made.notices_ = exported, np.array(classes), []
-        kept = facts.made_by
-        made.learning_rate_, made.n_steps_ = kept.get("learning_rate"), kept.get("step")
-        made.dev_accuracy_ = float(kept.get("dev_accuracy", "nan"))
+        made.learning_rate_, made.n_steps_, made.dev_accuracy_ = (
+            number(facts.made_by.get(key)) for key in ("learning_rate", "step", "dev_accuracy")
+        )
         return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from metapt_explore.estimators.exported import CARD, ExportedPrompt
 from metapt_explore.estimators.tuning import METHOD, TASK
@@ -38,7 +38,7 @@ class Tuned:
     exported: ExportedPrompt
     curves: pd.DataFrame
     learning_rate: float
-    step: int
+    step: float
     dev_accuracy: float
 
 
@@ -63,10 +63,19 @@ def tuned_prompt(study: Study, score: Artifact, scratch: Path, *, chosen: bool) 
     card = model_card(facts, study.config, with_adapter=(folder / ADAPTER_CONFIG).exists())
     write_bytes(folder / CARD, card.encode())
     curves = score.table("curves").drop(columns=["test_loss", "test_accuracy"], errors="ignore")
-    return Tuned(
-        ExportedPrompt.read(folder),
-        curves,
-        float(result["learning_rate"]),
-        int(result["step"]),
-        float(result["dev_accuracy"]),
-    )
+    kept_at = (number(result[key]) for key in ("learning_rate", "step", "dev_accuracy"))
+    return Tuned(ExportedPrompt.read(folder), curves, *kept_at)
+
+
+def number(value: Any) -> float:
+    """A number of a table or a file, whole ones without a point; NaN for what is none.
+
+    Example:
+        >>> number(4.0), number(0.016), number(None)
+        (4, 0.016, nan)
+    """
+    try:
+        read = float(value)
+    except (TypeError, ValueError):
+        return float("nan")
+    return int(read) if read.is_integer() else read

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self
 
 from huggingface_hub import ModelHubMixin
-from huggingface_hub.utils import is_jsonable
 
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.estimators.begin import find_folder
@@ -136,8 +137,12 @@ def own_settings(
 
 def saved_settings(estimator: Any, *, not_saved: Collection[str]) -> dict[str, Any]:
     """Settings that ``config.json`` keeps: those that JSON can say."""
-    own = {each.name: getattr(estimator, each.name) for each in fields(estimator) if each.name not in not_saved}
-    return {"estimator": type(estimator).__name__, **{name: value for name, value in own.items() if is_jsonable(value)}}
+    saved: dict[str, Any] = {"estimator": type(estimator).__name__}
+    for each in fields(estimator):
+        if each.name not in not_saved:
+            with suppress(TypeError, ValueError):
+                saved[each.name] = json.loads(json.dumps(getattr(estimator, each.name)))
+    return saved
 
 
 def _refuse_token(settings: dict[str, Any]) -> None:

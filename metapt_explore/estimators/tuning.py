@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from metapt_explore.config import FixedRecipe
-from metapt_explore.config.fixed_recipe import FEW_DEV_ROWS
+from metapt_explore.config.fixed_recipe import FEW_DEV_ROWS, FixedRecipe
 from metapt_explore.errors import UserError
 from metapt_explore.estimators.begin import Begin
 from metapt_explore.estimators.classes import Reading, sorted_classes
