@@ -153,6 +153,12 @@ def run_in_terminal(
             f"On {where}: what workers print is in {cells_folder(opened, config.name)}; how they stand: "
             f"metapt cells {config.name}{option}",
         )
+    if until == "all":
+        from metapt_explore.reporting.plan_power import detectable_sentence
+
+        # Said before hours are spent: a study that could not find the difference is better changed now.
+        if power := detectable_sentence(config):
+            say(console, power)
     study = run_study(config, opened.folder, minutes=minutes, init_seeds=init_seeds, until=until, on=where)
     _print_scores(study, until, began=began, console=console)
     failed = format_failed(part.as_dict() for part in study.failed)

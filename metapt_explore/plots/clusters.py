@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from metapt_explore.plots.style import BLUE, GREY, PALETTE, finish, nothing_yet, plain
+from metapt_explore.plots.style import BLUE, GREY, MANY, PALETTE, VERMILION, finish, nothing_yet, plain
 
 UNLABELLED = "unlabelled"
-#: More bars, or rows and columns, than this nobody reads; lists beside the figures hold all of them.
+#: Rows and columns of a heat map that are shown of more; lists beside the figures hold all of them.
 MOST_SHOWN = 30
 #: Labels with a colour of their own; the rest are one.
 MOST_LABELS = 14
@@ -19,7 +19,10 @@ OTHERS = "other labels"
 
 
 def cluster_sizes(clusters: list[dict[str, Any]]) -> go.Figure:
-    """Draws a bar for each cluster, of many for the largest: how many texts it has, and of which label.
+    """Draws a bar for each cluster: how many texts it has, and of which label.
+
+    More than 40 clusters are a curve instead, the largest first; the colour of a point is the share of the cluster's
+    commonest label, where labels are known.
 
     Args:
         clusters: ``summary["clusters"]`` of a clustering; ``labels`` counts texts by label (where it is missing,
@@ -27,9 +30,8 @@ def cluster_sizes(clusters: list[dict[str, Any]]) -> go.Figure:
     """
     if not clusters:
         return nothing_yet("There is no cluster: every text is an outlier.")
-    total = len(clusters)
-    if total > MOST_SHOWN:
-        clusters = sorted(clusters, key=lambda cluster: -int(cluster["rows"]))[:MOST_SHOWN]
+    if len(clusters) > MANY:
+        return _ranked_sizes(clusters)
     clusters = [{"labels": {"texts": cluster["rows"]}, **cluster} for cluster in clusters]
     clusters = [{**cluster, "labels": counts} for cluster, counts in zip(clusters, _commonest(clusters), strict=True)]
     found = {label for cluster in clusters for label in cluster["labels"]}
@@ -48,7 +50,7 @@ def cluster_sizes(clusters: list[dict[str, Any]]) -> go.Figure:
                 hovertemplate="%{y}: %{x} texts",
             )
         )
-    figure = finish(figure, title=f"the {MOST_SHOWN} largest of {total:,} clusters" if total > MOST_SHOWN else "")
+    figure = finish(figure)
     figure.update_layout(
         barmode="stack",
         bargap=0.3,
@@ -58,6 +60,68 @@ def cluster_sizes(clusters: list[dict[str, Any]]) -> go.Figure:
     figure.update_xaxes(title_text="texts (number)")
     figure.update_yaxes(autorange="reversed", title_text="cluster", type="category")
     return figure
+
+
+def _ranked_sizes(clusters: list[dict[str, Any]]) -> go.Figure:
+    """A point for each of many clusters, the largest on the left."""
+    ordered = sorted(clusters, key=lambda cluster: (-int(cluster["rows"]), int(cluster["cluster"])))
+    sizes = [int(cluster["rows"]) for cluster in ordered]
+    shares = [_commonest_label(cluster) for cluster in ordered]
+    known = all(share is not None for share in shares)
+    marker: dict[str, Any] = {"size": 6, "color": BLUE}
+    if known:
+        marker |= {
+            "color": [share[1] for share in shares if share],
+            "cmin": 0.0,
+            "cmax": 1.0,
+            "colorscale": [[0.0, BLUE], [0.5, BLUE], [0.8, "#B9B9B9"], [1.0, VERMILION]],
+            "colorbar": {
+                "title": {"text": "share of the commonest label", "side": "top"},
+                "orientation": "h",
+                "tickformat": ".0%",
+                "thickness": 10,
+                "len": 0.8,
+                "y": -0.3,
+                "yanchor": "top",
+            },
+        }
+    told = [
+        f"{plain(cluster['name'], 50)}<br>{size:,} texts"
+        + (f"; {share[1]:.0%} of the labels are {plain(share[0], 30)}" if share else "")
+        for cluster, size, share in zip(ordered, sizes, shares, strict=True)
+    ]
+    figure = go.Figure(
+        go.Scatter(
+            x=list(range(1, len(ordered) + 1)),
+            y=sizes,
+            mode="markers",
+            marker=marker,
+            name="clusters",
+            showlegend=False,
+            text=told,
+            hovertemplate="%{text}<extra></extra>",
+        )
+    )
+    middle = sorted(sizes)[len(sizes) // 2]
+    figure.add_hline(y=middle, line={"color": GREY, "width": 1, "dash": "dot"})
+    figure = finish(
+        figure,
+        title=f"{len(ordered):,} clusters, largest {sizes[0]:,}, median {middle:,}, smallest {sizes[-1]:,} texts",
+    )
+    figure.update_xaxes(title_text="clusters by size (number)")
+    far_apart = sizes[-1] > 0 and sizes[0] > 30 * sizes[-1]
+    figure.update_yaxes(title_text="texts (number)", **({"type": "log"} if far_apart else {"rangemode": "tozero"}))
+    figure.update_layout(height=400 if known else 340)
+    return figure
+
+
+def _commonest_label(cluster: dict[str, Any]) -> tuple[str, float] | None:
+    """The label that most labelled texts of a cluster have, and its share of them; None where no text has one."""
+    counts = {label: int(count) for label, count in cluster.get("labels", {}).items() if label != UNLABELLED}
+    if not sum(counts.values()):
+        return None
+    label = max(counts, key=lambda name: (counts[name], name))
+    return label, counts[label] / sum(counts.values())
 
 
 def _commonest(clusters: list[dict[str, Any]]) -> list[dict[str, int]]:

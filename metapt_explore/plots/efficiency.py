@@ -12,7 +12,7 @@ from metapt_explore.plots.series import EfficiencyLine, beside, efficiency_lines
 from metapt_explore.plots.style import GREY, finish, method_colors, nothing_yet, plain
 from metapt_explore.statistics.numbers import number
 
-NO_OTHERS = "Scores with other numbers of examples come with `evaluation.more_shots`."
+NO_OTHERS = "Scores with other numbers of examples come with evaluation.more_shots."
 
 
 def efficiency_curve(efficiency: pd.DataFrame, methods: Sequence[str], rows: str = "test") -> go.Figure:

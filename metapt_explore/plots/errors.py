@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from metapt_explore.plots.style import BLUE, CLEAR, GREY, finish, method_colors, nothing_yet, plain
+from metapt_explore.plots.style import BLUE, CLEAR, GREY, MANY, finish, method_colors, nothing_yet, plain
 
 #: Characters of a class's name that are shown, and of a slice's.
 SHOWN, SHOWN_SLICE = 24, 40
@@ -16,6 +16,8 @@ SHOWN, SHOWN_SLICE = 24, 40
 FEW_ROWS = 20
 #: More classes carry no figures in their cells.
 MOST_WRITTEN = 12
+#: Slices that are shown of more than `MANY`.
+MOST_SLICES = 30
 
 
 def confusion_map(counts: pd.DataFrame) -> go.Figure:
@@ -47,7 +49,9 @@ def confusion_map(counts: pd.DataFrame) -> go.Figure:
     )
     figure.update_yaxes(autorange="reversed", title="is", type="category")
     figure.update_xaxes(title="called", type="category")
-    figure.update_layout(height=max(300, 40 * len(down) + 160))
+    # Many classes in a picture whose height does not grow with them without end.
+    line = 40 if len(down) <= MOST_WRITTEN else 18 if len(down) <= MANY else 9
+    figure.update_layout(height=max(300, line * len(down) + 160))
     return finish(figure)
 
 
@@ -85,12 +89,19 @@ def calibration_curve(by_method: Mapping[str, pd.DataFrame]) -> go.Figure:
 def slice_dots(table: pd.DataFrame) -> go.Figure:
     """Accuracy in each slice, a dot a method with its interval over rows; hollow where there are few rows.
 
+    Of more than 40 slices the largest are drawn.
+
     Args:
         table: Rows of `TaskDecisions.slice_table` that are cut in one way.
     """
     if table.empty:
         return nothing_yet("No decision has been kept.")
     sizes = table.drop_duplicates("slice").set_index("slice")["rows"]
+    title = ""
+    if len(sizes) > MANY:
+        title = f"the {MOST_SLICES} largest of {len(sizes):,} slices"
+        largest = set(sizes.sort_values(ascending=False, kind="stable").index[:MOST_SLICES])
+        sizes, table = sizes[sizes.index.isin(largest)], table[table["slice"].isin(largest)]
     names = {name: f"{plain(str(name), SHOWN_SLICE)} ({rows:,})" for name, rows in sizes.items()}
     # Names that begin alike stay apart: a line of the axis each.
     names = {
@@ -129,5 +140,5 @@ def slice_dots(table: pd.DataFrame) -> go.Figure:
         autorange="reversed", type="category", categoryorder="array", categoryarray=list(names.values()), title=""
     )
     figure.update_xaxes(title="right, %", range=[-2, 102])
-    figure.update_layout(height=120 + 44 * len(names), scattermode="group")
-    return finish(figure)
+    figure.update_layout(height=120 + (44 if len(names) <= 16 else 30) * len(names), scattermode="group")
+    return finish(figure, title=title)

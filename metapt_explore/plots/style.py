@@ -33,6 +33,9 @@ OTHER_METHODS = (
     *("#66AAD1", "#F0C466", "#66C5AB", "#E69E66", "#9AD3F2", "#E0AFC9", "#F6EF8E"),
 )
 
+#: More bars, rows or columns than this nobody reads: figures show a curve, a picture without names, or the largest.
+MANY = 40
+
 #: Letters on a line of a panel's title.
 LINE_OF_TITLE = 22
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,11 @@ from metapt_explore.plots.style import BLUE, GREY, PALETTE, TEXT, VERMILION
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
 OUTLIERS = "outliers"
-#: Clusters that colour and symbol tell apart. More are one layer of points, which a browser draws in a fraction of the
-#: time that hundreds of layers take; names on the map and at the pointer say which is which.
+#: Clusters that colour and symbol tell apart. Of more only the largest, or those that are chosen, have a look of their
+#: own: a browser draws one layer of points in a fraction of the time that hundreds take.
 TOLD_APART = len(PALETTE) * len(SYMBOLS)
+#: The largest of many clusters, which have a look of their own: each colour twice.
+LARGEST = 2 * len(PALETTE)
 #: Categories with a colour of their own; the rest are one.
 MOST_CATEGORIES = 14
 #: From low to high: told apart by colour-blind readers, and seen on a light page and a dark one.
@@ -45,35 +47,57 @@ class PointGroup:
     named: bool = False
 
 
-def group_by_cluster(points: pd.DataFrame, names: Mapping[int, str]) -> list[PointGroup]:
-    """A layer for each cluster, or one for all if they are too many to tell apart; outliers lie below."""
-    out = points[points["cluster"] < 0]
-    groups = (
-        [PointGroup(OUTLIERS, out, {"color": GREY, "opacity": 0.35, "symbol": "circle"}, named=True)]
-        if len(out)
-        else []
-    )
-    inside = points[points["cluster"] >= 0]
-    if inside["cluster"].nunique() > TOLD_APART:
-        numbers = inside["cluster"].to_numpy() % len(PALETTE)
-        steps = [(edge / len(PALETTE), colour) for place, colour in enumerate(PALETTE) for edge in (place, place + 1)]
-        marker = {
-            "color": numbers.astype("int16"),
-            "colorscale": steps,
-            "cmin": -0.5,
-            "cmax": len(PALETTE) - 0.5,
-            "showscale": False,
-            "opacity": 0.75,
-        }
-        return [*groups, PointGroup("clusters", inside, marker, listed=False)]
-    for cluster, rows in sorted(inside.groupby("cluster"), key=lambda pair: int(str(pair[0]))):
-        number = int(str(cluster))
-        marker = {
-            "opacity": 0.75,
-            "color": PALETTE[number % len(PALETTE)],
-            "symbol": SYMBOLS[number // len(PALETTE) % len(SYMBOLS)],
-        }
-        groups.append(PointGroup(names.get(number, str(number)), rows, marker, named=True))
+def coloured_clusters(sizes: pd.Series, highlighted: Collection[int] = ()) -> dict[int, tuple[str, str]]:
+    """Colour and symbol of each cluster that has a look of its own; of many clusters the largest.
+
+    Args:
+        sizes: Texts of each cluster, by its id; without outliers.
+        highlighted: Clusters that are looked at: of many clusters these have a look of their own, and no others.
+
+    Example:
+        >>> list(coloured_clusters(pd.Series({0: 5, 1: 9})))
+        [0, 1]
+        >>> list(coloured_clusters(pd.Series(range(100)), [7, 3]))
+        [7, 3]
+    """
+    if len(sizes) <= TOLD_APART:
+        return {int(cluster): look_of(int(cluster)) for cluster in sorted(sizes.index)}
+    chosen = [int(cluster) for cluster in dict.fromkeys(highlighted)][:TOLD_APART]
+    if not chosen:
+        chosen = sorted(map(int, sizes.index), key=lambda cluster: (-int(sizes[cluster]), cluster))[:LARGEST]
+    return {cluster: look_of(place) for place, cluster in enumerate(chosen)}
+
+
+def look_of(number: int) -> tuple[str, str]:
+    """Colour and symbol by number; they repeat after `TOLD_APART`."""
+    return PALETTE[number % len(PALETTE)], SYMBOLS[number // len(PALETTE) % len(SYMBOLS)]
+
+
+def group_by_cluster(
+    points: pd.DataFrame, names: Mapping[int, str], looks: Mapping[int, tuple[str, str]]
+) -> list[PointGroup]:
+    """A layer for each cluster with a look of its own; all other clusters are one grey layer below, outliers another.
+
+    Args:
+        points: Columns row, cluster, x and y.
+        names: Names of the clusters.
+        looks: Colour and symbol of clusters (`coloured_clusters`).
+    """
+    out, inside = points[points["cluster"] < 0], points[points["cluster"] >= 0]
+    groups = []
+    if len(out):
+        groups.append(
+            PointGroup(OUTLIERS, out, {"color": GREY, "opacity": 0.35, "symbol": "circle"}, named=True),
+        )
+    others = inside[~inside["cluster"].isin(list(looks))]
+    if len(others):
+        name = f"the other {others['cluster'].nunique():,} clusters"
+        groups.append(PointGroup(name, others, {"color": GREY, "opacity": 0.4, "symbol": "circle"}))
+    of_cluster = {int(str(cluster)): rows for cluster, rows in inside.groupby("cluster")}
+    for cluster, (color, symbol) in looks.items():
+        if cluster in of_cluster:
+            marker = {"opacity": 0.75, "color": color, "symbol": symbol}
+            groups.append(PointGroup(names.get(cluster, str(cluster)), of_cluster[cluster], marker, named=True))
     return groups
 
 

@@ -17,6 +17,7 @@ from metapt_explore.plots.style import CLEAR, GREY, TEXT, finish, nothing_yet, p
 from metapt_explore.plots.text_colours import (
     OUTLIERS,
     PointGroup,
+    coloured_clusters,
     group_by_category,
     group_by_cluster,
     number_marker,
@@ -67,9 +68,10 @@ def cluster_map(
 ) -> go.Figure:
     """Draws every text as a point at its place on the map, in the colour of its cluster.
 
-    Above 50,000 texts a sample is drawn, always the same one, over the density of all of them, and the title says so.
-    Above 10,000 points carry no text: a browser would carry megabytes of words around with every touch.
-    ``customdata`` of a point is its row.
+    Of more than 49 clusters the largest have a colour, or those that are highlighted; the others are grey, and the
+    pointer says which is which. Above 50,000 texts a sample is drawn, always the same one, over the density of all of
+    them, and the title says so. Above 10,000 points carry no text: a browser would carry megabytes of words around with
+    every touch. ``customdata`` of a point is its row.
 
     Args:
         points: Columns row, cluster (-1 for outliers), x and y: the ``clusters`` table of a clustering.
@@ -90,7 +92,8 @@ def cluster_map(
         figure.add_trace(_density(every, look.window))
     names = {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters}
     written = texts if total <= LARGEST_WITH_TEXT else None
-    groups = _groups(points, names, look)
+    sizes = every.loc[every["cluster"] >= 0, "cluster"].value_counts()
+    groups = _groups(points, names, look, coloured_clusters(sizes, look.highlighted))
     for group in groups:
         group.marker.setdefault("size", 5 if total > 5_000 else 7)
         figure.add_trace(_trace(group, names, written))
@@ -106,7 +109,9 @@ def cluster_map(
     return figure
 
 
-def _groups(points: pd.DataFrame, names: Mapping[int, str], look: MapLook) -> list[PointGroup]:
+def _groups(
+    points: pd.DataFrame, names: Mapping[int, str], look: MapLook, looks: Mapping[int, tuple[str, str]]
+) -> list[PointGroup]:
     """The points in groups that are drawn alike, what lies above last."""
     behind = []
     if look.highlighted:
@@ -115,7 +120,7 @@ def _groups(points: pd.DataFrame, names: Mapping[int, str], look: MapLook) -> li
         if len(rest):
             behind = [PointGroup("other clusters", rest, {"color": GREY, "opacity": 0.15})]
     if look.colour is None:
-        return [*behind, *group_by_cluster(points, names)]
+        return [*behind, *group_by_cluster(points, names, looks)]
     values = look.colour.reindex(points["row"]).set_axis(points.index)
     if not pd.api.types.is_numeric_dtype(values):
         return [*behind, *group_by_category(points, values)]
@@ -144,7 +149,10 @@ def _trace(group: PointGroup, names: Mapping[int, str], texts: pd.Series | None)
             hover = [f"{text}<br>{title}: {note:.3g}" for text, note in zip(hover, group.notes, strict=True)]
         readable = {"text": hover, "hovertemplate": "%{text}" if group.named else "%{text}<extra></extra>"}
     elif not group.named:
-        readable = {"hoverinfo": "none"}
+        told = {cluster: plain(name, 50) for cluster, name in names.items()}
+        note = "" if group.notes is None else f"<br>{plain(group.name, 40)}: %{{marker.color:.3g}}"
+        of_cluster = rows["cluster"].map(lambda cluster: told.get(cluster, OUTLIERS)).to_list()
+        readable = {"text": of_cluster, "hovertemplate": f"%{{text}}{note}<extra></extra>"}
     return go.Scattergl(
         x=rows["x"].to_numpy(dtype="float32"),
         y=rows["y"].to_numpy(dtype="float32"),

@@ -68,7 +68,7 @@ def detectable_sentence(config: StudyConfig) -> str:
         # What samples share is known once rows are read; `compare` takes it into account.
         sentence += " Data seeds are taken to draw samples that share no rows; the more they share, the less is found."
     if design.independent < MIN_SEEDS_FOR_VERDICT:
-        sentence += f" With fewer than {MIN_SEEDS_FOR_VERDICT} independent seeds the verdict is *cannot tell* anyway."
+        sentence += f" With fewer than {MIN_SEEDS_FOR_VERDICT} independent seeds the verdict is 'cannot tell' anyway."
     return sentence
 
 

@@ -13,7 +13,9 @@ import tiny
 import yaml
 from command_line import call
 
+from metapt_explore.config import load_study
 from metapt_explore.models.setup import required_packages
+from metapt_explore.reporting.plan_power import detectable_sentence
 from metapt_explore.results.tables import results_table
 from metapt_explore.storage.workspace import Workspace
 
@@ -46,6 +48,9 @@ def test_run_prints_the_table_and_what_it_does_not_prove(
     assert call(monkeypatch, "run", world / "tiny.yaml", "--workspace", finished) == 0
     out = capsys.readouterr().out
     assert "MetaPT" in out and "Time by stage: " in out
+    power = detectable_sentence(load_study(str(world / "tiny.yaml")))
+    # What the study could find is said before anything is computed.
+    assert power and power in (said := " ".join(out.split())) and said.index(power) < said.index("Time by stage: ")
     assert "2 data seeds × 1 initialisation seed: this proves nothing." in out
     assert "streamlit run app.py" in out
 

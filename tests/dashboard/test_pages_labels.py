@@ -52,7 +52,7 @@ def test_only_drawn_clusters_are_called_tasks(show: Open, of_clusters: Study) ->
     assert {cluster for cluster, answer in told.items() if answer == "yes"} == drawn
     undrawn = {cluster for cluster in told if cluster not in drawn and sizes[cluster] >= 8}
     assert undrawn and all(told[cluster] == "no: no task drew it" for cluster in undrawn)
-    assert "No row has a label" not in "\n".join(text.value for text in at.text)
+    assert "No row has a label" not in "\n".join(text.value for text in at.markdown)
 
 
 def test_fewer_tasks_than_asked_for_are_said(show: Open, world: Path, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_found_labels_are_counted_where_they_are_shown(show: Open, world: Path, 
     for name in bars:
         of_class = found.isna() if name == "unlabelled" else found == name
         assert bars[name] == [int((of_class & (points["cluster"] == cluster)).sum()) for cluster in range(4)]
-    assert "No row has a label" not in "\n".join(text.value for text in at.text)
+    assert "No row has a label" not in "\n".join(text.value for text in at.markdown)
 
 
 @pytest.mark.parametrize(

@@ -110,15 +110,40 @@ def test_a_map_of_many_points_carries_no_text() -> None:
     assert "text" not in trace and trace["hoverinfo"] == "name"
 
 
-def test_hundreds_of_clusters_are_one_layer_without_a_legend() -> None:
-    rows = range(512)
-    frame = pd.DataFrame({"row": rows, "cluster": rows, "x": 0.0, "y": 0.0})
-    figure = plots.cluster_map(frame, pd.Series(["t"] * 512), [{"cluster": 3, "name": "3: <b>"}])
-    (trace,) = traces(figure)
-    assert not figure.layout.showlegend and len(trace["x"]) == 512
-    assert trace["text"][3] == "t<br>3: &lt;b&gt;", "the pointer says what no legend does"
-    # Neighbouring numbers differ in colour: cluster 0 and 7 share one.
-    assert trace["marker"]["color"][:8].tolist() == [0, 1, 2, 3, 4, 5, 6, 0]
+def test_of_hundreds_of_clusters_the_largest_have_a_colour_and_the_others_are_one_grey_layer() -> None:
+    sizes = [3 if cluster in range(100, 114) else 1 for cluster in range(512)]
+    clusters = np.repeat(range(512), sizes)
+    frame = pd.DataFrame({"row": range(len(clusters)), "cluster": clusters, "x": 0.0, "y": 0.0})
+    told = [{"cluster": 3, "name": "3: <b>"}, {"cluster": 100, "name": "100: phone"}]
+    figure = plots.cluster_map(frame, pd.Series(["t"] * len(frame)), told)
+    grey, *largest = traces(figure)
+    assert (grey["name"], grey["marker"]["color"], len(grey["x"])) == ("the other 498 clusters", "#8C8C8C", 498)
+    assert grey["text"][3] == "t<br>3: &lt;b&gt;", "the pointer says which of them it is"
+    assert [len(trace["x"]) for trace in largest] == [3] * 14 and largest[0]["name"] == "100: phone"
+    assert len({(trace["marker"]["color"], trace["marker"]["symbol"]) for trace in largest}) == 14
+    assert figure.layout.showlegend and sum(trace["showlegend"] for trace in traces(figure)) <= 16
+
+
+def test_of_hundreds_of_clusters_the_chosen_ones_are_told_apart() -> None:
+    frame = pd.DataFrame({"row": range(512), "cluster": range(512), "x": 0.0, "y": 0.0})
+    look = plots.MapLook(highlighted=[500, 10, 59])  # 10 and 59 would share colour and symbol by their numbers
+    rest, *chosen = traces(plots.cluster_map(frame, pd.Series(["t"] * 512), [], look=look))
+    assert (rest["name"], len(rest["x"])) == ("other clusters", 509)
+    assert [trace["name"] for trace in chosen] == ["500", "10", "59"]
+    assert len({(trace["marker"]["color"], trace["marker"]["symbol"]) for trace in chosen}) == 3
+    everything = plots.cluster_map(frame, pd.Series(["t"] * 512), [], look=plots.MapLook(highlighted=range(512)))
+    assert len(everything.data) == 50, "no browser draws hundreds of layers quickly"
+
+
+def test_the_pointer_says_the_cluster_where_points_carry_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plots.text_map, "LARGEST_WITH_TEXT", 10)
+    frame = pd.DataFrame({"row": range(512), "cluster": range(-1, 511), "x": 0.0, "y": 0.0})
+    told = [{"cluster": 30, "name": "30: <b>"}]
+    _, grey, *_ = traces(plots.cluster_map(frame, pd.Series(["t"] * 512), told))
+    assert "30: &lt;b&gt;" in grey["text"] and grey["hovertemplate"] == "%{text}<extra></extra>"
+    numbers = plots.MapLook(colour=pd.Series(range(512), dtype=float), title="words")
+    (shown,) = traces(plots.cluster_map(frame, pd.Series(["t"] * 512), told, look=numbers))
+    assert shown["text"][31] == "30: &lt;b&gt;" and "words: %{marker.color" in shown["hovertemplate"]
 
 
 def test_categories_and_numbers_are_colours_and_what_is_missing_is_grey() -> None:
@@ -159,13 +184,21 @@ def test_density_is_highest_where_texts_are() -> None:
     assert abs(contour.x[down]) < 0.5 and abs(contour.y[across]) < 0.5
 
 
-def test_large_clusterings_show_their_largest_bars_and_cells() -> None:
-    many = [{"cluster": c, "name": str(c), "rows": c, "labels": {f"l{c % 20}": c}} for c in range(100)]
+def test_sizes_of_many_clusters_are_a_curve() -> None:
+    many = [{"cluster": c, "name": f"{c}: <b>", "rows": c + 1, "labels": {"good": 1, "bad": c, "unlabelled": 9}}
+            for c in range(512)]  # fmt: skip
     figure = plots.cluster_sizes(many)
-    assert figure.layout.title.text == "the 30 largest of 100 clusters"
-    bars = traces(figure, type="bar")
-    assert bars[0]["y"][0] == "99" and len(bars[0]["y"]) == 30 and bars[-1]["name"] == "other labels"
-    assert sum(sum(bar["x"]) for bar in bars) == sum(range(70, 100))
+    (curve,) = traces(figure)
+    assert list(curve["x"]) == list(range(1, 513)) and list(curve["y"]) == list(range(512, 0, -1))
+    assert curve["text"][0] == "511: &lt;b&gt;<br>512 texts; 100% of the labels are bad"
+    assert curve["marker"]["color"][-1] == 1.0, "one label of one: the unlabelled texts do not count"
+    assert figure.layout.title.text == "512 clusters, largest 512, median 257, smallest 1 texts"
+    assert figure.layout.yaxis.type == "log" and figure.layout.height < 500
+    unknown = plots.cluster_sizes([{k: v for k, v in each.items() if k != "labels"} for each in many])
+    assert "colorbar" not in traces(unknown)[0]["marker"]
+
+
+def test_where_many_clusters_are_in_others_the_largest_are_shown() -> None:
     table = pd.DataFrame(1, index=range(50), columns=range(60))
     table.loc[49, 59] = 41
     heat = plots.contingency_map(table, {}, {})

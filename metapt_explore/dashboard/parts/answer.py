@@ -32,7 +32,7 @@ def show_answer(comparison: Comparison, question: StudyQuestion | None) -> None:
     """
     asked = "" if question is None else f"**{messages.plain(question.text)}** "
     st.markdown(
-        f"{asked}:{COLOURS[comparison.verdict]}-badge[{comparison.verdict}] {messages.plain(comparison.sentence)}"
+        f"{asked}:{COLOURS[comparison.verdict]}-badge[{comparison.verdict}] {messages.sentence(comparison.sentence)}"
     )
     drawing.draw(
         plots.difference_forest(comparison),
@@ -42,7 +42,7 @@ def show_answer(comparison: Comparison, question: StudyQuestion | None) -> None:
     )
     doubts = list(filter(None, [comparison.to_settle, *comparison.caveats]))
     if doubts:
-        st.markdown("**What is in doubt**" + "".join(f"\n- {messages.plain(doubt)}" for doubt in doubts))
+        st.markdown("**What is in doubt**" + "".join(f"\n- {messages.sentence(doubt)}" for doubt in doubts))
 
 
 def show_notes(notes: Sequence[str], scores: StudyScores) -> None:
@@ -51,18 +51,18 @@ def show_notes(notes: Sequence[str], scores: StudyScores) -> None:
         st.info(NOT_ON_TEST)
     notes = [note.replace("`", "") for note in notes]  # they are shown as they are, without markup
     for note in notes[:1]:
-        st.warning(messages.plain(note))
+        st.warning(messages.sentence(note))
     if notes[1:]:
         with st.expander(f"{len(notes) - 1} more to keep in mind", key="more_notes"):
             for note in notes[1:]:
-                st.warning(messages.plain(note))
+                st.warning(messages.sentence(note))
 
 
 def show_questions(found: Answered) -> None:
     """All questions of the study in a table."""
     drawing.show_table(question_table(found.asked, found.answers).astype(str), key="questions", hide_index=True)
     st.caption(
-        f"{messages.plain(one_primary(found.asked))} The others are secondary, their p-values corrected after Holm. "
+        f"{messages.sentence(one_primary(found.asked))} The others are secondary, their p-values corrected after Holm. "
         "All are of the mean over tasks, a pair of seeds being the unit. *No difference* means that the interval lies "
         "within the margin; *nothing learned* that neither method is above guessing; *cannot tell* that the interval "
         "reaches 0 and beyond the margin, or that there is too little to judge by. A verdict goes by its own interval, "

@@ -59,7 +59,7 @@ def _draw(workspace: Workspace, page: str, active: list[str]) -> None:
     if len(running) > MOST_JOBS:
         st.caption(f"{len(running) - MOST_JOBS} more jobs run or wait; the Start page lists them.")
     if page != "start" and (why := st.session_state.get("start_error")):  # the Start page says it beside its buttons
-        st.error(messages.plain(why))
+        st.error(messages.sentence(why))
     is_study = chosen in study_choice.study_names(workspace)  # a published record has no job
     if chosen is not None and is_study and not own_panel:
         _failed(workspace, chosen)
@@ -83,7 +83,7 @@ def _failed(workspace: Workspace, name: str) -> None:
     """A job that failed or was interrupted, in one sentence, with the button that mends it."""
     state = shared.job_state(workspace, name)
     if state["status"] == "failed":
-        st.error(messages.plain(job.failure_sentence(state)))
+        st.error(messages.sentence(job.failure_sentence(state)))
     elif state["status"] == "stopped":
         st.warning(
             f"Interrupted at {percent(job.progress_of(state), 0)}: its process is gone. What was computed is kept."

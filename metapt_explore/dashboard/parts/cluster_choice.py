@@ -90,7 +90,7 @@ def _other_ways(view: View) -> list[tuple[pd.Series, str]]:
         try:
             rows = parse_rows(text)
         except ValueError as error:
-            st.error(messages.plain(f"Rows: {error}."))
+            st.error(messages.sentence(f"Rows: {error}."))
             return ways
         beyond = [row for row in rows if row >= len(written)]
         if beyond:

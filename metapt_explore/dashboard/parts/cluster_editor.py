@@ -87,7 +87,7 @@ def editor(workspace: Workspace, study: str, view: View, rows: Sequence[int]) ->
     if view.edits:
         _keep(workspace, study, view)
     if st.session_state.get(error_key(key)):
-        st.error(messages.plain(st.session_state[error_key(key)]))
+        st.error(messages.sentence(st.session_state[error_key(key)]))
 
 
 def _gather_box(view: View, rows: Sequence[int]) -> None:

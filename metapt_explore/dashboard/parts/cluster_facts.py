@@ -103,7 +103,7 @@ def stability(summary: dict[str, Any], clusters: list[dict[str, Any]]) -> None:
         shown.append(("Agreement over seeds", number(over_seeds["adjusted_rand_index"])))
     for column, (label, value) in zip(st.columns(len(shown)), shown, strict=True):
         column.metric(label, value)
-    st.caption(messages.plain(format_stability(summary)))  # an older sentence is written otherwise
+    st.caption(messages.sentence(format_stability(summary)))  # an older sentence is written otherwise
     names = {str(cluster["cluster"]): cluster["name"] for cluster in clusters}
     rows = [
         {"cluster": names.get(key, key), "Jaccard similarity": round(facts["jaccard"], 2), "verdict": facts["verdict"]}

@@ -75,7 +75,7 @@ def _offer(workspace: Workspace, config: StudyConfig, name: str) -> None:
     for entry in reversed(shared.entries(workspace, config.name, "memberships", clustering=name)):
         artifact = workspace.artifact(entry["id"])
         if artifact.status == "failed":
-            st.error(messages.plain(f"It failed: {artifact.stage.get('error', 'no reason given')}"))
+            st.error(messages.sentence(f"It failed: {artifact.stage.get('error', 'no reason given')}"))
         break
     st.caption("How probable each cluster is for each text: not computed yet. It takes seconds to minutes.")
     active = shared.job_state(workspace, config.name)["active"]

@@ -12,11 +12,11 @@ import streamlit as st
 
 from metapt_explore import plots
 from metapt_explore.clusters.projections import PROJECTIONS
-from metapt_explore.dashboard.parts import cluster_neighbours, drawing, messages
+from metapt_explore.dashboard.parts import cluster_list, cluster_neighbours, drawing, messages
 from metapt_explore.dashboard.parts.cluster_choice import Chosen
 from metapt_explore.dashboard.parts.cluster_view import View
 from metapt_explore.plots import MapLook
-from metapt_explore.plots.text_map import LEGEND_ENTRIES
+from metapt_explore.plots.text_map import LARGEST_MAP, LEGEND_ENTRIES
 
 #: A browser shows no more texts than this.
 MOST_TEXTS = 500
@@ -39,11 +39,11 @@ def draw_map(view: View, look: MapLook, kept_as: str | None, marked: Collection[
         _figure(view, look, kept_as, marked),
         f"map_{view.artifact.id}_{view.projection}",
         "A point is a text. Draw a lasso or a box (top right) to read the texts inside or to make them a cluster. "
-        + (legend if len(view.names) <= LEGEND_ENTRIES else "")
+        + (legend if len(view.names) <= LEGEND_ENTRIES else cluster_list.coloured(view))
         + PROJECTIONS[view.projection].reading,
         select=True,
     )
-    return chosen_rows(event)
+    return chosen_rows(event) if len(view.points) <= LARGEST_MAP else rows_inside(event, view.points)
 
 
 def chosen_rows(event: Any) -> list[int]:
@@ -56,6 +56,29 @@ def chosen_rows(event: Any) -> list[int]:
     points = [point.get("customdata") for point in (event or {}).get("selection", {}).get("points", [])]
     rows = [row[0] if isinstance(row, list) else row for row in points]
     return sorted({int(row) for row in rows if row is not None})
+
+
+def rows_inside(event: Any, points: pd.DataFrame) -> list[int]:
+    """Rows of all texts inside the lassos and boxes of a figure, also of those that a sampled map does not draw.
+
+    Example:
+        >>> points = pd.DataFrame({"row": [0, 1, 2], "x": [0.1, 2.0, 0.9], "y": [0.2, 0.5, -0.5]})
+        >>> rows_inside({"selection": {"lasso": [{"x": [-1, 2, -1], "y": [-1, -1, 2]}], "box": []}}, points)
+        [0, 2]
+    """
+    from matplotlib.path import Path
+
+    selection = (event or {}).get("selection", {})
+    lassos, boxes = selection.get("lasso", []), selection.get("box", [])
+    kept = pd.Series(False, index=points.index)
+    for shape in (*lassos, *boxes):
+        near = points["x"].between(min(shape["x"]), max(shape["x"]))
+        near &= points["y"].between(min(shape["y"]), max(shape["y"]))
+        if shape in lassos:
+            outline = Path(list(zip(shape["x"], shape["y"], strict=True)))
+            near[near] = outline.contains_points(points.loc[near, ["x", "y"]].to_numpy())
+        kept |= near
+    return sorted(map(int, points.loc[kept, "row"]))
 
 
 def _figure(view: View, look: MapLook, kept_as: str | None, marked: Collection[int]) -> go.Figure:

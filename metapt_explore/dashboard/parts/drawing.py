@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ import streamlit as st
 from pandas.io.formats.style import Styler
 from pyarrow.lib import ArrowException
 
-from metapt_explore.dashboard.parts.messages import reason
+from metapt_explore.dashboard.parts.messages import reason, sentence
 from metapt_explore.errors import UserError
 from metapt_explore.escaping import csv_text, file_name, unescaped
 from metapt_explore.plots import figure_table
@@ -55,7 +56,7 @@ def draw(figure: go.Figure, key: str, caption: str, *, select: bool = False) -> 
     options: dict[str, Any] = {"on_select": "rerun", "selection_mode": ("lasso", "box")} if select else {}
     picture = {"format": "svg", "filename": file_name(key)}  # what the camera of the figure saves
     config = {"displaylogo": False, "toImageButtonOptions": picture}
-    event = st.plotly_chart(figure, key=key, width="stretch", config=config, alt=unescaped(caption), **options)
+    event = st.plotly_chart(figure, key=key, width="stretch", config=config, alt=spoken(caption), **options)
     st.caption(caption)
     if figure.data:
         st.download_button(
@@ -69,6 +70,16 @@ def draw(figure: go.Figure, key: str, caption: str, *, select: bool = False) -> 
             on_click="ignore",
         )
     return event if select else None
+
+
+def spoken(caption: str) -> str:
+    r"""A caption for those who hear it: no signs of Markdown, ours or escaped.
+
+    Example:
+        >>> spoken("*Mean rank* of a\_b, see `start`")
+        'Mean rank of a_b, see start'
+    """
+    return unescaped(re.sub(r"(?<!\\)(\*\*?|`)(?=\S)(.+?)(?<!\\)\1", r"\2", caption))
 
 
 def data_report(report: DataReport, *, own_labels: bool, key: str = "source_labels") -> None:
@@ -97,7 +108,7 @@ def data_report(report: DataReport, *, own_labels: bool, key: str = "source_labe
     beside_the_point = [] if own_labels else label_warnings(report["rows"], report["labels"], report["unlabelled"])
     for warning in report["warnings"]:
         if warning not in beside_the_point:
-            st.text(warning)
+            st.markdown(sentence(warning))
 
 
 def counted(*columns: str) -> dict[str, Any]:

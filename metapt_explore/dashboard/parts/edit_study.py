@@ -51,7 +51,7 @@ def section(workspace: Workspace, name: str) -> None:
 def _tell() -> None:
     icon, sentence = st.session_state.pop(TOLD, ("", ""))
     if sentence:
-        getattr(st, icon)(messages.plain(sentence))
+        getattr(st, icon)(messages.sentence(sentence))
 
 
 def _do(action: Callable[[], str]) -> None:
@@ -103,7 +103,7 @@ def _confirm_delete(workspace: Workspace, name: str) -> None:
     with messages.guard():
         goes = changes.what_goes(workspace, name)
         st.markdown(
-            messages.plain(
+            messages.sentence(
                 f"'{name}' goes with its settings, its log, and what was computed for it alone: {goes} "
                 "Nothing brings it back."
             )

@@ -23,7 +23,7 @@ def show(scores: StudyScores) -> None:
         st.info("Scores at several numbers of examples per class follow as they are computed.")
         return
     for sentence in found.left_out:
-        st.caption(messages.plain(sentence))
+        st.caption(messages.sentence(sentence))
     baseline = st.selectbox(
         "Compared with",
         found.baselines,
@@ -53,7 +53,7 @@ def show(scores: StudyScores) -> None:
     st.markdown(f"**How many labels does it save against {messages.plain(baseline)}?**")
     primary = next((question for question in found.asked if question.primary), None)
     if primary is not None and primary.baseline == baseline and primary.method in needed:
-        st.markdown(messages.plain(told_together(needed[primary.method])))
+        st.markdown(messages.sentence(told_together(needed[primary.method])))
     drawing.show_table(needed_rows(needed), key="labels_needed", hide_index=True)
     st.caption(
         "How many examples a class it needs for a method's score, on straight lines between the measured numbers (over "

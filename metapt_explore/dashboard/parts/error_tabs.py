@@ -75,7 +75,7 @@ def _differ(pair: ChosenPair) -> None:
     except ValueError:
         st.info("The two have no pair of seeds in common yet.")
         return
-    st.markdown(messages.plain(comparison_sentence(pair.method, pair.against, found)))
+    st.markdown(messages.sentence(comparison_sentence(pair.method, pair.against, found)))
     _intervals(pair)
     _rows(pair, found)
 
@@ -85,7 +85,7 @@ def _intervals(pair: ChosenPair) -> None:
     rows = []
     for where, found in _two_levels(pair.stamp, pair.decisions.task, pair.method, pair.against, _pair=pair).items():
         if isinstance(found, str):
-            st.caption(messages.plain(f"{where}: no interval over seeds and rows together: {found}."))
+            st.caption(messages.sentence(f"{where}: no interval over seeds and rows together: {found}."))
             continue
         rows.append(
             {

@@ -25,7 +25,7 @@ PERCENT = ("start", "mean", "std", "worst", "macro_f1")
 
 def show_leader(scores: StudyScores) -> None:
     """One sentence, one figure, the doubt."""
-    st.markdown(messages.plain(leader_sentence(scores.matrix, scores.rows)))
+    st.markdown(messages.sentence(leader_sentence(scores.matrix, scores.rows)))
     tasks = scores.results["task"].nunique()
     drawing.draw(
         method_means(
@@ -79,9 +79,8 @@ def _summary(scores: StudyScores, choice: str) -> None:
     drawing.show_table(summary, key="summary", hide_index=True, column_config=formats)
     st.caption(
         f"Accuracy on {scores.rows}, and mean macro F1. Start: before tuning. Mean, std (sample standard "
-        "deviation, in points) and worst "
-        f"are over all pairs of a data seed and an initialisation seed. {messages.plain(choice)} Nothing is chosen on "
-        "test."
+        "deviation, in points) and worst are over all pairs of a data seed and an initialisation seed. "
+        f"{messages.sentence(choice)} Nothing is chosen on test."
     )
 
 

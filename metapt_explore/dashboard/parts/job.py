@@ -180,7 +180,7 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
     share = progress_of(state)
     if status == "queued":
         waiting = [other for other, _ in queue.requests(workspace)]
-        st.info(messages.plain(f"In the queue: {_place(waiting, name)}. It begins by itself."))
+        st.info(messages.sentence(f"In the queue: {_place(waiting, name)}. It begins by itself."))
     elif status == "starting":
         st.progress(0.0, text="The process is starting; this takes some seconds.")
     elif status == "running":
@@ -203,18 +203,18 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
             "Resume goes on from there."
         )
     elif status == "failed":
-        st.error(messages.plain(failure_sentence(state)))
+        st.error(messages.sentence(failure_sentence(state)))
     else:
         st.info("No job has run this study here; Resume computes what is not there yet.")
     if status != "done" and (full := format_full(workspace.folder)):
-        st.error(messages.plain(full))
+        st.error(messages.sentence(full))
     for sentence in format_failed(state.get("failed") or []):
-        st.error(messages.plain(f"Failed: {sentence}"))
+        st.error(messages.sentence(f"Failed: {sentence}"))
     cost = read_cost(workspace, name)
     if cost is not None:
-        st.caption(messages.plain(format_cost(cost)))
+        st.caption(messages.sentence(format_cost(cost)))
     for notice in state.get("notices") or []:
-        st.warning(messages.plain(notice))
+        st.warning(messages.sentence(notice))
 
 
 def _show_workers(workspace: Workspace, name: str) -> None:

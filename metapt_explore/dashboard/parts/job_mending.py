@@ -108,7 +108,7 @@ def install_starter(key: str) -> None:
         if now and setup.lines:
             st.caption(messages.plain(setup.lines[-1]))
         elif setup.process is not None and setup.process.returncode:
-            st.error(messages.plain(setup.lines[-1] if setup.lines else "The starter could not be installed."))
+            st.error(messages.sentence(setup.lines[-1] if setup.lines else "The starter could not be installed."))
 
     st.fragment(body, run_every=shared.POLL if busy else None, key=f"{key}_starter")()
 

@@ -42,7 +42,7 @@ def section(workspace: Workspace, name: str, config: StudyConfig) -> None:
             try:
                 task = load_study_task(config.evaluation, source)
             except UserError as error:  # a run says so, too
-                st.caption(messages.plain(str(error)))
+                st.caption(messages.sentence(str(error)))
                 continue
             with messages.guard():
                 _task(workspace, config, source, task)

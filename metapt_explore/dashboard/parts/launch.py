@@ -53,12 +53,12 @@ def launch(workspace: Workspace, name: str) -> None:
         ):
             _ask(workspace, name, until)
     if st.session_state.get("ask_error"):
-        st.error(messages.plain(st.session_state.pop("ask_error")))
+        st.error(messages.sentence(st.session_state.pop("ask_error")))
     with messages.guard():
         screening.word(workspace, name, config)
     _cost(workspace, name)
     if power := _power(config.model_dump_json(), _config=config):
-        st.caption(messages.plain(power))
+        st.caption(messages.sentence(power))
     job.panel(workspace, name)
 
     def body() -> None:
@@ -100,7 +100,9 @@ def _add_method(workspace: Workspace, name: str) -> None:
                     if shared.job_state(workspace, name)["status"] in ("starting", "running"):
                         raise UserError("A job of this study is running: cancel it, or add the method when it ends.")
                     workspace.save_study(with_method(config, method))
-                    st.success(messages.plain(f"'{method['name']}' is in the study; Pre-train computes what it lacks."))
+                    st.success(
+                        messages.sentence(f"'{method['name']}' is in the study; Pre-train computes what it lacks.")
+                    )
 
 
 def _ask(workspace: Workspace, name: str, until: str) -> None:

@@ -56,7 +56,7 @@ def _offer(workspace: Workspace, config: StudyConfig, name: str, projection: Pro
     title = projection.title
     if not projection.installed:
         st.info(
-            messages.plain(
+            messages.sentence(
                 f"The {title} map needs a package that is not installed: {UMAP_EXTRA}. Principal components are shown."
             )
         )
@@ -65,7 +65,7 @@ def _offer(workspace: Workspace, config: StudyConfig, name: str, projection: Pro
     for entry in reversed(shared.entries(workspace, config.name, name)):
         artifact = workspace.artifact(entry["id"])
         if artifact.status == "failed":
-            st.error(messages.plain(f"The {title} map failed: {artifact.stage.get('error', 'no reason given')}"))
+            st.error(messages.sentence(f"The {title} map failed: {artifact.stage.get('error', 'no reason given')}"))
         break
     if job["active"]:
         st.info(

@@ -21,6 +21,22 @@ log = logging.getLogger(__name__)
 
 #: Foreign text for whatever Streamlit shows as Markdown.
 plain = escaping.streamlit
+#: What our own sentences write as code: keys, files, commands.
+CODE = re.compile(r"(`[^`\n]+`)")
+
+
+def sentence(text: object) -> str:
+    r"""A sentence of ours for whatever Streamlit shows as Markdown: its code stays code, all else is plain.
+
+    Sentences are written for terminals, too, so that their only markup is code; names and texts of others may stand
+    in them. In code nothing acts as markup.
+
+    Example:
+        >>> print(sentence("'a_b' lacks `texts.file`: see *there*"))
+        'a\_b' lacks `texts.file`\: see \*there\*
+    """
+    parts = CODE.split(escaping.printable(text))
+    return "".join(part if place % 2 else plain(part) for place, part in enumerate(parts))
 
 
 def advise(folder: Path) -> str:
@@ -38,13 +54,13 @@ def guard(folder: Path | None = None) -> Iterator[None]:
     try:
         yield
     except DamagedFile as error:  # its message has advice
-        st.error(plain(error))
+        st.error(sentence(error))
     except UserError as error:
-        st.error(plain(f"{error} {advise(folder) if folder else ''}"))
+        st.error(sentence(f"{error} {advise(folder) if folder else ''}"))
     except DAMAGE as error:
         log.exception("A page could not read %s", folder or "a file")
         named = f"{folder} is damaged: " if folder else ""
-        st.error(plain(f"{named}{reason(error)}. {advise(folder) if folder else ''}"))
+        st.error(sentence(f"{named}{reason(error)}. {advise(folder) if folder else ''}"))
 
 
 def reason(error: Exception) -> str:

@@ -102,7 +102,7 @@ def choose_comparison(source: SourceConfig, told: Told, name: str) -> Compared:
     problems = [] if own is None else list(own.problems)
     if own is None and not tasks:
         problems.append("Choose a downstream task, or several: prompts are compared on them.")
-    return Compared(tasks, own, choices, tuple(messages.plain(problem) for problem in problems))
+    return Compared(tasks, own, choices, tuple(messages.sentence(problem) for problem in problems))
 
 
 def _tasks(own: OwnTask | None) -> list[str]:

@@ -276,4 +276,4 @@ def _problems(looked: _Looked, bounds: Bounds | None, n_clusters: int, formats: 
                 f"A task needs {bounds.min_per_label} texts of each label, but for pre-training {has}: delete the "
                 "class from the table above, let tasks tell the clusters apart, or add texts of it."
             )
-    return [messages.plain(problem) for problem in problems]
+    return [messages.sentence(problem) for problem in problems]

@@ -147,9 +147,9 @@ def readable(workspace: Workspace, source: SourceConfig) -> SourceConfig:
     prepared = _prepared(str(workspace.folder), source.model_dump_json(), stamp(source), encoding)
     box = st.success if prepared.mended else st.caption
     kept = " Your file is kept as it was; the study reads a mended copy." if prepared.mended else ""
-    box(messages.plain(prepared.reading + kept))
+    box(messages.sentence(prepared.reading + kept))
     for notice in prepared.notices:
-        st.caption(messages.plain(notice))
+        st.caption(messages.sentence(notice))
     return source.model_copy(update={"file": str(prepared.file)})
 
 

@@ -63,7 +63,7 @@ def builder(workspace: Workspace) -> None:
         groups = choose_groups(source, told, compared.rows, limit)
         models = choose_models()
         if notice := misfits(language, model=models["model"], encoder=models["encoder"], tasks=compared.tasks):
-            st.info(messages.plain(notice))
+            st.info(messages.sentence(notice))
         st.markdown("#### How much")
         choices = compared.choices | groups.choices | models | {"limit": limit}
         draft = _Draft(source, told, compared, SCALES[0], name, choices)
@@ -147,7 +147,7 @@ def _last_step(workspace: Workspace, draft: _Draft, problems: tuple[str, ...]) -
     """What is in the way, and the button."""
     in_the_way = [*draft.compared.problems, *problems]
     if problem := draft.problem(workspace):
-        in_the_way.append(messages.plain(problem))
+        in_the_way.append(messages.sentence(problem))
     for sentence in in_the_way:
         st.warning(sentence)
     if not setup_starter.is_set_up():

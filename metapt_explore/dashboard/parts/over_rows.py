@@ -33,9 +33,9 @@ def show_over_rows(scores: StudyScores, comparison: Comparison) -> None:
         of = "With test rows, by accuracy (decisions tell of no other score)"
     found = _found(scores.stamp, tasks, pair, _scores=scores)
     if isinstance(found, str):
-        st.caption(messages.plain(f"No interval over test rows: {found}"))
+        st.caption(messages.sentence(f"No interval over test rows: {found}"))
     elif found is not None and abs(found.difference - comparison.difference) < EQUAL:
-        st.caption(messages.plain(f"{of}: {found.sentence} {COVERS}"))
+        st.caption(messages.sentence(f"{of}: {found.sentence} {COVERS}"))
 
 
 @st.cache_resource(max_entries=64, show_spinner="Drawing seeds and rows …")

@@ -39,12 +39,12 @@ def own_task(
         return None
     own = plan(source, labels, name=name, title=title, sizes=sizes)
     if own.problems:
-        st.warning(messages.plain(" ".join(own.problems)))
+        st.warning(messages.sentence(" ".join(own.problems)))
     else:
         first, *others = own.sentences
-        st.info(messages.plain(first))
+        st.info(messages.sentence(first))
         for sentence in others:
-            st.caption(messages.plain(sentence))
+            st.caption(messages.sentence(sentence))
     return own
 
 

@@ -47,7 +47,7 @@ def open_box(workspace: Workspace) -> None:
                 content = {file.name: file.getvalue() for file in files}
                 _show(published.open_files(workspace, content, files[0].name if len(files) == 1 else "The upload"))
         except (UserError, OSError) as error:
-            st.error(messages.plain(error))
+            st.error(messages.sentence(error))
 
 
 def _named(path: str) -> Path:
@@ -96,11 +96,11 @@ def show_on_start(workspace: Workspace, name: str) -> None:
     columns[2].metric("Pairs of seeds", f"{len(seeds.dropna()) or len(seeds):,}")
     columns[3].metric("Scores", f"{len(results):,}")
     if so_far := unfinished(record):
-        st.caption(messages.plain(so_far))
+        st.caption(messages.sentence(so_far))
     primary = scores.answered.primary
     if primary is not None:
         answer = scores.answered.answers[scores.answered.asked.index(primary)]
-        st.markdown(messages.plain(f"{primary.text} {answer.sentence}"))
+        st.markdown(messages.sentence(f"{primary.text} {answer.sentence}"))
     st.button(
         "Take this record out of the workspace",
         key="remove_record",

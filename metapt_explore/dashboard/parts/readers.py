@@ -22,4 +22,4 @@ def show_readers(scores: StudyScores) -> None:
         if isinstance(entry, dict) and entry["name"] in set(table["method"]):
             if decides(entry):
                 drawing.show_table(taken_table(table, entry), key=f"readers_{number}", hide_index=True)
-            st.caption(messages.plain(f"{caption(entry)} {undecided_sentence(table, entry)}"))
+            st.caption(messages.sentence(f"{caption(entry)} {undecided_sentence(table, entry)}"))

@@ -36,7 +36,7 @@ def word(workspace: Workspace, name: str, config: StudyConfig) -> None:
     told = _screenings(workspace, name)
     found = {each["method"]: Screening.of(each) for each in told if each["method"] in methods}
     for method, screening in found.items():
-        getattr(st, SHOWN[screening.word])(messages.plain(f"{method}: {screening.sentence}"))
+        getattr(st, SHOWN[screening.word])(messages.sentence(f"{method}: {screening.sentence}"))
     missing = [method for method in methods if method not in found]
     if not missing or finished_scores(workspace, config) == asked_scores(config):
         return
@@ -66,7 +66,7 @@ def section(workspace: Workspace, name: str, config: StudyConfig) -> None:
     }
     for method_name, displacement in moves.items():
         if displacement.warning:
-            st.warning(messages.plain(f"{method_name}: {displacement.warning}"))
+            st.warning(messages.sentence(f"{method_name}: {displacement.warning}"))
     if screenings:
         drawing.show_table(screening_table(screenings), key="screening_table", hide_index=True)
         st.caption(METHODS_CAPTION)

@@ -260,16 +260,16 @@ def ready(
     if artifact and status == "done":
         return artifact
     if artifact and status == "damaged":
-        st.error(messages.plain(f"{artifact.damage or f'{artifact.folder} is damaged.'} ({what})"))
+        st.error(messages.sentence(f"{artifact.damage or f'{artifact.folder} is damaged.'} ({what})"))
     elif artifact and status == "failed":
         why = artifact.stage.get("error", "no reason given")
-        st.error(messages.plain(f"{what[0].upper()}{what[1:]} failed: {why}"))
+        st.error(messages.sentence(f"{what[0].upper()}{what[1:]} failed: {why}"))
     elif active:
         how = "waits for its turn" if job["status"] == "queued" else "is running"
-        st.info(messages.plain(f"{what[0].upper()}{what[1:]}: not there yet, the study {how}."))
+        st.info(messages.sentence(f"{what[0].upper()}{what[1:]}: not there yet, the study {how}."))
     else:
         where = f" (its folder {artifact.folder} is gone)" if artifact and status == "missing" else ""
-        st.info(messages.plain(f"{what[0].upper()}{what[1:]}: not there yet{where}. Start or resume the study."))
+        st.info(messages.sentence(f"{what[0].upper()}{what[1:]}: not there yet{where}. Start or resume the study."))
         if not job_shown:
             go_to_start()
     return None

@@ -71,12 +71,12 @@ def _left_out(workspace: Workspace, config: StudyConfig) -> list[str]:
 def show_start() -> None:
     """Shows why the last start failed, or what it left out."""
     if st.session_state.get("start_error"):
-        st.error(messages.plain(st.session_state["start_error"]))
+        st.error(messages.sentence(st.session_state["start_error"]))
     for notice in st.session_state.get("start_notices") or []:
-        st.info(messages.plain(notice))
+        st.info(messages.sentence(notice))
     study, note = st.session_state.get("start_note") or (None, "")
     if note and study == st.session_state.get("study"):  # a message about another study would mislead
-        st.info(messages.plain(note))
+        st.info(messages.sentence(note))
 
 
 def resume(workspace: Workspace, name: str) -> None:

@@ -73,7 +73,7 @@ def said_to_be_gone() -> bool:
     """Warns if the study in the address is missing; returns whether it warned."""
     name = st.session_state.get(GONE)
     if name:
-        st.error(messages.plain(f"There is no study '{shorten(name)}' in this workspace (renamed or deleted?)."))
+        st.error(messages.sentence(f"There is no study '{shorten(name)}' in this workspace (renamed or deleted?)."))
     return bool(name)
 
 
@@ -108,7 +108,9 @@ def choose(box: Any, label: str, options: Sequence[Any], *, key: str, first: int
         del st.query_params[key]
 
     st.error(
-        messages.plain(f"This study has no {label.lower()} '{shorten(linked)}' (renamed or deleted?). Choose another.")
+        messages.sentence(
+            f"This study has no {label.lower()} '{shorten(linked)}' (renamed or deleted?). Choose another."
+        )
     )
     box.selectbox(label, options, index=None, key=f"{key}_instead", placeholder="Choose one", on_change=take)
     return None

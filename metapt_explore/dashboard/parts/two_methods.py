@@ -58,7 +58,7 @@ def choose_pair(scores: StudyScores) -> Pair | None:
     else:
         both = side_by_side(scores.workspace, first, second)
     for note in both.notes:
-        st.warning(messages.plain(note))
+        st.warning(messages.sentence(note))
     margin = float(scores.record.study["evaluation"].get("margin", 0.02))
     try:
         found = compare(
@@ -66,7 +66,7 @@ def choose_pair(scores: StudyScores) -> Pair | None:
         )
         return Pair(first, second, both, found)
     except UserError as error:
-        st.info(messages.plain(error))
+        st.info(messages.sentence(error))
         return None
 
 
@@ -139,12 +139,12 @@ def show_seeds(pair: Pair) -> None:
             "the order of examples.",
         )
     elif len(pooled):
-        st.caption(messages.plain(f"It cannot be split by source: {pooled['note'].iloc[0]}."))
+        st.caption(messages.sentence(f"It cannot be split by source: {pooled['note'].iloc[0]}."))
     whole = pair.comparison.spread[0] if pair.comparison.spread else None
     if whole is not None and whole.ratio is not None:
         between = "" if whole.low is None else f" (95 %: {whole.low:.2f} to {whole.high:.2f})"
         st.caption(
-            messages.plain(
+            messages.sentence(
                 f"Standard deviation over seeds, {both.first} / {both.second}: {whole.ratio:.2f}{between}. Below 1 the "
                 "first is steadier."
             )

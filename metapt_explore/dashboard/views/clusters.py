@@ -12,6 +12,7 @@ from metapt_explore.dashboard.parts import (
     cluster_choice,
     cluster_editor,
     cluster_facts,
+    cluster_list,
     cluster_memberships,
     cluster_neighbours,
     cluster_reading,
@@ -109,7 +110,7 @@ def _found_labels(workspace: Workspace, name: str) -> pd.DataFrame | None:
         artifact = shared.ready(workspace, name, entry, what="labels of the texts")
         if artifact is not None:
             with messages.guard(artifact.folder):
-                st.info(messages.plain(format_labels(artifact.summary)))
+                st.info(messages.sentence(format_labels(artifact.summary)))
                 return drawing.table(artifact, "labels")[["class", "confidence", "source"]]
     return None
 
@@ -133,9 +134,15 @@ def _explore(workspace: Workspace, config: StudyConfig, view: View) -> None:
                 lasso = cluster_reading.draw_map(placed, look, kept_as, marked)
                 map_files.offer(config.name, placed)
             with right:
-                texts, nearest, edit = st.tabs(["Texts", "Nearest", "Edit"], key="map_side")
+                many = cluster_list.wanted(view)
+                texts, *listed, nearest, edit = st.tabs(
+                    ["Texts", *(["Clusters"] if many else []), "Nearest", "Edit"], key="map_side"
+                )
                 with texts:
                     cluster_reading.read(config.name, view, lasso=lasso, chosen=chosen)
+                for tab in listed:
+                    with tab:
+                        cluster_list.show(view)
                 with nearest:
                     cluster_neighbours.show(view)
                 with edit:

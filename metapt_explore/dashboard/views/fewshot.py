@@ -72,7 +72,7 @@ def _scores(workspace: Workspace, scores: StudyScores, rankings: list[Artifact])
     if config.evaluation.scored_on != "test":
         st.info(NOT_ON_TEST)
     for sentence in config.reading_sentences:
-        st.info(messages.plain(sentence))
+        st.info(messages.sentence(sentence))
     warnings = split_warnings(workspace, scores.name)
     tabs = score_tabs(scores, choice_sentence(config.model_dump(mode="json")))
     if warnings:
@@ -90,7 +90,7 @@ def _rankings(rankings: list[Artifact]) -> None:
 def _warnings(warnings: list[str]) -> None:
     st.caption("What is odd about the few-shot rows.")
     for warning in warnings:
-        st.text(warning)
+        st.markdown(messages.sentence(warning))
 
 
 def _grid(workspace: Workspace, name: str, config: StudyConfig) -> None:

@@ -60,16 +60,16 @@ def _offer(workspace: Workspace, name: str, artifact: Artifact | None) -> None:
         try:
             shared.ask(workspace, shared.study_config(workspace, name), "lens")
         except (UserError, OSError) as error:
-            st.error(messages.plain(error))
+            st.error(messages.sentence(error))
             return
         st.rerun()
     job = shared.job_state(workspace, name)
     if active:
         st.info("A job of this study runs or waits; its result appears when it ends.")
     elif artifact is not None and artifact.status == "failed":
-        st.error(messages.plain(f"The analysis failed: {artifact.stage.get('error', 'no reason given')}"))
+        st.error(messages.sentence(f"The analysis failed: {artifact.stage.get('error', 'no reason given')}"))
     elif artifact is None and job.get("status") == "failed":
-        st.error(messages.plain(f"The job failed: {job.get('error', 'no reason given')}"))
+        st.error(messages.sentence(f"The job failed: {job.get('error', 'no reason given')}"))
     elif artifact is None:
         st.caption("Not analysed yet. The analysis changes no prompt and no score.")
     elif artifact.status == "done":
@@ -157,7 +157,7 @@ def _try(workspace: Workspace, name: str) -> None:
     readings = {method.name: config.reading_of(method) for method in config.methods}
     by_rows = [name for name, reading in readings.items() if reading.read != "words" and not reading.has_probe]
     for method, why in left_out.items():
-        st.warning(messages.plain(f"Not shown: {method}. {why}"))
+        st.warning(messages.sentence(f"Not shown: {method}. {why}"))
     if by_rows:
         st.caption(messages.plain(f"Not shown: {', '.join(by_rows)}, whose classes are read from the few-shot rows."))
     drawing.draw(

@@ -99,7 +99,7 @@ def _open_example(workspace: Workspace) -> None:
     try:
         study_choice.look_at(example_study.open_example(workspace))
     except (UserError, OSError) as error:
-        st.error(messages.plain(error))
+        st.error(messages.sentence(error))
         return
     st.rerun()
 
@@ -110,7 +110,7 @@ def _pipeline(workspace: Workspace, name: str) -> None:
     for box, step in zip(st.columns(len(steps)), steps, strict=True):
         with box.container(border=True, height="stretch"):
             st.page_link(shared.page_file(PAGES[step.name]), label=step.name, icon=SIGNS.get(step.status, NOTHING))
-            st.caption(messages.plain(_said(step)))
+            st.caption(messages.sentence(_said(step)))
 
 
 def _said(step: Step) -> str:
