@@ -98,8 +98,8 @@ def test_a_hostile_folder_decides_nothing(fitted: PromptClassifier, tmp_path: Pa
     assert loaded.workspace is None and loaded.init is None and loaded.classes_.tolist() == ["negative", "positive"]
     (tmp_path / "config.json").write_text("[1]", encoding="utf-8")
     assert PromptClassifier.from_pretrained(tmp_path).seed == 0
-    with pytest.raises(UserError, match="no setting 'modle'"):
-        PromptClassifier.from_pretrained(tmp_path, modle="x")
+    with pytest.raises(UserError, match="no setting 'modell'"):
+        PromptClassifier.from_pretrained(tmp_path, modell="x")
     (tmp_path / "prompt.json").unlink()
     with pytest.raises(UserError, match="holds no prompt"):
         PromptClassifier.from_pretrained(tmp_path)
