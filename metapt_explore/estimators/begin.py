@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,13 +56,13 @@ def find_folder(name: str, revision: str | None = None) -> Path:
     return hub.snapshot(name, hub.PROMPT, patterns=PATTERNS, starters=lambda: (), revision=revision)
 
 
-def find_begin(given: Any, scratch: Path) -> Begin:
+def find_begin(given: Any, write: Callable[[Mapping[str, bytes]], Path]) -> Begin:
     """Finds what `init` means.
 
     Args:
         given: None, ``vocabulary``, ``random`` or ``labels``; a mapping as in `prompt.init` (``{"text": ...}``); a
             fitted estimator; a folder, a safetensors file or a hub name.
-        scratch: Where a fitted estimator's files are written.
+        write: Writes a fitted estimator's files and returns their folder.
 
     Raises:
         UserError: Where it is none of them, cannot be found, or is not fitted.
@@ -77,7 +77,7 @@ def find_begin(given: Any, scratch: Path) -> Begin:
                 f"init is a {type(given).__name__} that is not fitted: fit it first. (In a parameter grid scikit-learn "
                 "takes the fit away: save it, and give the folder.)"
             )
-        return _of_folder(exported.write(scratch / "init"))
+        return _of_folder(write(exported.files))
     if isinstance(given, Mapping):
         return _of_mapping(dict(given))
     if not isinstance(given, str | Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -115,7 +116,7 @@ class PromptClassifier(SavedPrompt, ClassifierMixin, BaseEstimator):  # type: ig
         notices: list[str] = []
         classes, labelled = read_labelled(read_rows(texts, labels), validation, notices.append)
         with open_bench(self.workspace, notices, progress=self.progress) as bench:
-            begin = find_begin(self.init, bench.scratch)
+            begin = find_begin(self.init, partial(bench.write, "prompt"))
             pairs = labelled.rows.pairs
             reading = read_classes(classes, self.label_words, self.template, pairs=pairs, known=begin.reading)
             if reading.guessed:

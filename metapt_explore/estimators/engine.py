@@ -41,13 +41,20 @@ class Bench:
     scratch: Path
     progress: Progress
 
-    def study(self, tree: Mapping[str, Any], where: str) -> Study:
+    def study(self, kind: str, tree: Mapping[str, Any], where: str) -> Study:
         """A study over the workspace, which keeps its language model in memory until another is asked for.
+
+        Args:
+            kind: What its name begins with; the rest follows from the settings, wherever the workspace lies.
+            tree: Its settings.
+            where: Who asks, for messages.
 
         Raises:
             UserError: Where the settings do not fit.
         """
-        study = Study(parse(StudyConfig, dict(tree), where), self.workspace, self.progress)
+        asked = repr(dict(tree)).replace(str(self.workspace.folder.absolute()), "")
+        name = f"{kind}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
+        study = Study(parse(StudyConfig, {"name": name, **tree}, where), self.workspace, self.progress)
         hold(study.model)
         return study
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -82,8 +81,7 @@ def pretraining_study(
         },
         given.settings or {},
     )
-    named = hashlib.sha256(repr((str(folder), tree)).encode()).hexdigest()[:8]
-    study = bench.study({"name": f"pretraining-{named}", **tree}, "PromptPretrainer")
+    study = bench.study("pretraining", tree, "PromptPretrainer")
     check_words(study, pretraining_readings(study.config.auxiliary_tasks))
     return study
 

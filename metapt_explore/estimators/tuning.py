@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -150,8 +149,7 @@ def tuning_study(bench: Bench, given: PromptClassifier, labelled: Labelled, read
         terms["dev_share"] = given.dev_share
     tree["texts"] = {"file": str(folder / "rows.jsonl"), "columns": of_rows}
     tree["evaluation"] = merged(tree["evaluation"], {"tasks": [terms]})
-    named = hashlib.sha256(repr((str(folder), tree)).encode()).hexdigest()[:8]
-    study = bench.study({"name": f"classifier-{named}", **tree}, "PromptClassifier")
+    study = bench.study("classifier", tree, "PromptClassifier")
     check_words(study, {"label_words": study.task(TASK)})
     return study
 
