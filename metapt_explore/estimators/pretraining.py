@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from metapt_explore.estimators.pretrainer import PromptPretrainer
 
 #: What the study calls its method, its clustering and the task that stands for rows to keep clear of.
-METHOD, CLUSTERING, HELD_OUT = "pretrained", "clusters", "held_out"
+METHOD, CLUSTERING, HELD_OUT = "PromptPretrainer", "clusters", "held_out"
 #: What stands for held-out rows where there are none: no text repeats it.
 NO_ROW = "§ no row is held out § {number} §"
 

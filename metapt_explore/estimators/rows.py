@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from metapt_explore.errors import UserError, did_you_mean, shortened
 from metapt_explore.texts.rows import TextInput
 
@@ -90,11 +92,12 @@ def _columns(given: Any) -> dict[str, list[Any]] | None:
     if isinstance(given, Mapping) and any(hasattr(part, "column_names") for part in given.values()):
         raise UserError(f"This holds several splits ({', '.join(map(str, given))}); give one of them.")
     if hasattr(given, "column_names") and hasattr(given, "features"):  # datasets.Dataset
-        table = {name: list(given[name]) for name in given.column_names if name in (TEXT, SECOND, LABEL, GROUP)}
+        read = (TEXT, SECOND, LABEL, GROUP) if TEXT in given.column_names else given.column_names[:1]
+        table = {name: list(given[name]) if name in read else [] for name in given.column_names}
         named = getattr(given.features.get(LABEL), "names", None)
         if named and LABEL in table:
             table[LABEL] = [None if number is None or number < 0 else named[number] for number in table[LABEL]]
-        return table or {name: [] for name in given.column_names}
+        return table
     if hasattr(given, "columns") and hasattr(given, "iloc"):  # pandas
         return {str(name): given[name].tolist() for name in given.columns}
     if isinstance(given, Mapping):
@@ -116,7 +119,7 @@ def _as_list(given: Any, what: str) -> list[Any]:
     values = given.tolist() if hasattr(given, "tolist") else list(given)
     if not isinstance(values, list):
         raise UserError(f"`{what}` is a single value; give a list.")
-    return values
+    return [value.item() if isinstance(value, np.generic) else value for value in values]
 
 
 def _as_texts(values: list[Any]) -> list[TextInput]:

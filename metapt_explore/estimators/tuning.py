@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from metapt_explore.estimators.classifier import PromptClassifier
 
 #: What the study calls its method and its task.
-METHOD, TASK = "prompt", "task"
+METHOD, TASK = "PromptClassifier", "task"
 #: Where dev would have too few rows to choose a learning rate and a step by.
 RECIPE = FixedRecipe(learning_rate=0.016, steps=10)
 DEFAULT_MODEL = "smollm2-135m"

@@ -31,6 +31,7 @@ FEATURES = Features({"text": Value("string"), "label": ClassLabel(names=["no", "
         {"text": TEXTS},
         Dataset.from_dict({"text": TEXTS}),
         Dataset.from_dict({"text": TEXTS})["text"],
+        Dataset.from_dict({"review": TEXTS}),
         (text for text in TEXTS),
     ],
     ids=lambda given: type(given).__name__,
@@ -47,6 +48,7 @@ def test_tables_bring_labels_pairs_and_groups() -> None:
     pairs = read_rows(table)
     assert pairs.pairs and pairs.texts[1] == ("a bad pan", "") and pairs.labels == ["a", None]
     assert pairs.groups == [1, 2]
+    assert read_rows(["a"], list(np.array([3]))).labels == [3]
     assert read_rows([["a", "b"]]).texts == [("a", "b")]
     assert read_rows(["a", None, float("nan"), pd.NA, " "]).blank() == [2, 3, 4, 5]
 

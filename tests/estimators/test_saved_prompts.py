@@ -14,7 +14,6 @@ import torch
 from huggingface_hub import hub_mixin
 
 from metapt_explore import hub
-from metapt_explore.cli.classify import ClassifyOptions
 from metapt_explore.errors import UserError
 from metapt_explore.estimators.classifier import PromptClassifier
 from metapt_explore.export.classify import Classifier
@@ -74,7 +73,6 @@ def test_saved_and_loaded(fitted: PromptClassifier, rows: Rows, tmp_path: Path) 
     assert [found.label for found in Classifier(folder, dtype="float32").classify(rows[0][:4])] == list(
         fitted.predict(rows[0][:4])
     )
-    assert ClassifyOptions().calibration is None
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "tuned on 8 labelled rows" in card and "8 dev rows" in card and "test rows of" not in card
     loaded.fit(*rows)
