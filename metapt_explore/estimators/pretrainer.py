@@ -140,7 +140,7 @@ class PromptPretrainer(SavedPrompt, BaseEstimator):  # type: ignore[misc]
         self.tasks_ = study.task_names(method.clusterings)
         made, kept = study.clusters(CLUSTERING), study.texts().table("texts")
         self._clusters: list[dict[str, Any]] = made.summary["clusters"]
-        names = {int(cluster["id"]): cluster["name"] for cluster in self._clusters}
+        names = {int(cluster["cluster"]): cluster["name"] for cluster in self._clusters}
         table = made.table("clusters")
         table.insert(0, "text", kept["text"].reindex(table["row"]).to_numpy())
         table.insert(2, "name", [names.get(int(number), "") for number in table["cluster"]])
