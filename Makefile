@@ -47,9 +47,11 @@ notebooks: setup
 $(RAN)/.done: $(wildcard notebooks/*.ipynb)
 	$(MAKE) notebooks
 
-# The fault harness for long: kills, damage, hostile input. Counts what it tried (docs/reliability.md).
+# The fault harness for long: kills, also of workers and runs on an engine, damage, hostile input. Counts what it tried
+# (docs/reliability.md).
 soak: setup
-	METAPT_SOAK=$(METAPT_SOAK) $(BIN)/python -m pytest -p no:nbmake -n $(WORKERS) --dist worksteal tests/faults
+	METAPT_SOAK=$(METAPT_SOAK) $(BIN)/python -m pytest -p no:nbmake -n $(WORKERS) --dist worksteal tests/faults \
+		tests/engines/test_random_kills.py
 
 # The hooks of .pre-commit-config.yaml, over everything.
 check: setup

@@ -1,100 +1,135 @@
-"""Clusterings of many texts: seconds, peak memory, and what the plan said of them.
+"""Clusterings of many texts: seconds, peak memory, and what the plan said of them. Part `clusters` of `scale.py`.
 
-    python benchmarks/scale_clusters.py --rows 200001 1000000 --clusters 8 64 512 --algorithm kmeans
-
-Vectors are random ones of a like shape as sentence embeddings (384 numbers), texts ten random words each; both lie in
-files, and each clustering is made by a process of its own, as a study does. A line of JSON for each: seconds of all of
-it, peak memory (of that process and of this one), and the seconds that `metapt plan` predicts from a calibration.
+Vectors are random ones of a like shape as sentence embeddings (384 numbers), texts made-up sentences. Both lie in files
+and each clustering is made by a process of its own, as a study does. The peak is that of both processes. More columns:
+CPU seconds and MiB that `metapt plan` predicts from a calibration, and how many seconds that took.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import tempfile
 import time
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
+from scale_measure import Measure, Run, cpu_seconds
+from scale_texts import sentences, study_tree, write_rows
 
 from metapt_explore.clusters.make import ClusterJob
 from metapt_explore.clusters.other_process import make_in_other_process
 from metapt_explore.config import ClusteringConfig
 from metapt_explore.cost.calibrate_clusterings import calibrate_clustering, likely_vectors, seconds_around
 from metapt_explore.cost.clusterings import WIDTH, clustering_cost
-from metapt_explore.storage.peak_memory import PeakWatch, rss_mib
 from metapt_explore.storage.shards import SHARD, StoredVectors, shard_name, shard_rows, write_shard
 
 
-def write_vectors(folder: Path, rows: int) -> list[Path]:
-    """Shards of random vectors around 60 centres."""
+def vector_parts(rows: int) -> Iterator[tuple[range, np.ndarray]]:
+    """Random vectors around 60 centres, a shard at a time."""
     random = np.random.default_rng(0)
     spread = np.arange(1, WIDTH + 1) ** -0.35
     centres = 1.5 * random.normal(size=(60, WIDTH)) * spread
-    files = []
-    for number, chosen in enumerate(shard_rows(rows)):
+    for chosen in shard_rows(rows):
         part = centres[random.integers(60, size=len(chosen))] + random.normal(size=(len(chosen), WIDTH)) * spread
+        yield chosen, part.astype(np.float32)
+
+
+def write_vectors(folder: Path, rows: int) -> list[Path]:
+    """Shards of vectors."""
+    files = []
+    for number, (_, part) in enumerate(vector_parts(rows)):
         files.append(folder / shard_name("embeddings", number))
-        write_shard(files[-1], part.astype(np.float32))
+        write_shard(files[-1], part)
     return files
 
 
-def texts_of(rows: int) -> list[str]:
-    """Texts of ten random words."""
-    random = np.random.default_rng(1)
-    words = [f"w{number}" for number in range(20_000)]
-    return [" ".join(words[word] for word in chosen) for chosen in random.integers(20_000, size=(rows, 10)).tolist()]
+def prepare(size: int, folder: Path, *, rows: int | None, settings: Mapping[str, Any]) -> Run:
+    """One clustering: calibrated here, then made as a study makes it.
 
-
-def measure(config: ClusteringConfig, files: list[Path], texts: list[str], folder: Path) -> dict[str, Any]:
-    """One clustering: predicted and real."""
-    rows = len(texts)
+    Args:
+        size: Clusters; texts where `rows` is None.
+        folder: For its files.
+        rows: Texts.
+        settings: Of the clustering.
+    """
+    number = {"n_clusters": size} if rows is not None else {}
+    rows = size if rows is None else rows
+    config = ClusteringConfig.model_validate({"name": "measured", **settings, **number})
+    files, texts = write_vectors(folder, rows), sentences(rows, 1)
     drawn = likely_vectors(SHARD, WIDTH)
-    began = time.perf_counter()
-    law = calibrate_clustering(config, drawn, rows)
-    predicted = clustering_cost(config, rows, width=WIDTH, law=law, around=seconds_around(drawn, rows))
-    calibrated = time.perf_counter() - began
+    began = cpu_seconds()
+    with patch("time.perf_counter", time.process_time):  # in CPU seconds, because other work may be going on
+        law = calibrate_clustering(config, drawn, rows, texts[:SHARD])
+        predicted = clustering_cost(config, rows, width=WIDTH, law=law, around=seconds_around(drawn, rows))
+    calibrated = cpu_seconds() - began
     job = ClusterJob(StoredVectors([]), config, 0, texts=texts, groups=[None] * rows)
-    began = time.perf_counter()
-    with PeakWatch() as watch:
-        before = rss_mib()
+
+    def run() -> Mapping[str, Any]:
+        began = cpu_seconds()
         _, summary = make_in_other_process(
             job, files, folder / "work", seconds=predicted.seconds, on_share=lambda share: None
         )
-    return {
-        "algorithm": config.algorithm,
-        "rows": rows,
-        "clusters": len(summary["clusters"]),
-        "fit": summary.get("fit"),
-        "seconds": round(time.perf_counter() - began, 1),
-        "predicted_seconds": round(predicted.seconds, 1),
-        "whole_seconds": predicted.whole_seconds and round(predicted.whole_seconds),
-        "calibration_seconds": round(calibrated, 1),
-        "peak_mib": round(watch.peak),
-        "of_this_process_mib": round(before),
-        "predicted_mib": round(predicted.mib),
-    }
+        spent = cpu_seconds() - began
+        return {
+            "texts": rows,
+            "clusters": len(summary["clusters"]),
+            "fit": summary.get("fit"),
+            "predicted_cpu_seconds": round(predicted.seconds, 1),
+            "off_percent": round(100 * (predicted.seconds / spent - 1)),
+            "whole_cpu_seconds": predicted.whole_seconds and round(predicted.whole_seconds),
+            "calibration_cpu_seconds": round(calibrated, 1),
+            "predicted_mib": round(predicted.mib),
+        }
+
+    return run
 
 
-def main() -> None:
-    """Measures what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
-    parser.add_argument("--clusters", type=int, nargs="+", default=[8])
-    parser.add_argument("--algorithm", default="kmeans")
-    asked = parser.parse_args()
-    for rows in asked.rows:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            files, texts = write_vectors(folder, rows), texts_of(rows)
-            for clusters in asked.clusters:
-                settings = {"name": "measured", "algorithm": asked.algorithm, "n_clusters": clusters}
-                if "n_clusters" not in ClusteringConfig.facts(asked.algorithm).model_fields:
-                    del settings["n_clusters"]
-                config = ClusteringConfig.model_validate(settings)
-                print(json.dumps(measure(config, files, texts, folder)), flush=True)
+def prepare_study(size: int, folder: Path) -> Run:
+    """A study of so many texts with vectors of one's own: read, compared with dev and test rows, and clustered."""
+    from metapt_explore.config import StudyConfig
+    from metapt_explore.study.study import Study
+
+    texts, vectors = folder / "texts.parquet", folder / "vectors.npy"
+    write_rows(texts, size, 1)
+    stored = np.lib.format.open_memmap(vectors, mode="w+", dtype=np.float16, shape=(size, WIDTH))
+    for chosen, part in vector_parts(size):
+        stored[chosen.start : chosen.stop] = part
+    stored.flush()
+    clustering = {"name": "kmeans", "algorithm": "kmeans", "n_clusters": 64}
+    tree = study_tree(folder, texts, None)
+    tree |= {"embeddings": {"kind": "file", "file": str(vectors)}, "clusterings": [clustering]}
+    study = Study(StudyConfig.model_validate(tree), folder / "workspace")
+
+    def run() -> Mapping[str, Any]:
+        study.run(until="clusters")
+        return {"kept": study.texts().summary["kept"], "clusters": len(study.clusters("kmeans").summary["clusters"])}
+
+    return run
 
 
-if __name__ == "__main__":
-    main()
+def _of_texts(name: str, title: str, sizes: tuple[int, ...], **settings: Any) -> Measure:
+    return Measure(name, title, "texts", sizes, partial(prepare, rows=None, settings=settings))
+
+
+MEASURES = [
+    Measure(
+        "clusters-kmeans",
+        "k-means of 100,000 texts",
+        "clusters",
+        (8, 64, 512),
+        partial(prepare, rows=100_000, settings={"algorithm": "kmeans"}),
+    ),
+    _of_texts("clusters-kmeans-64", "k-means, 64 clusters", (200_001, 1_000_000), algorithm="kmeans", n_clusters=64),
+    _of_texts("clusters-kmeans-512", "k-means, 512 clusters", (200_001, 1_000_000), algorithm="kmeans", n_clusters=512),
+    _of_texts("clusters-hdbscan", "HDBSCAN", (20_000, 200_001), algorithm="hdbscan"),
+    Measure(
+        "clusters-of-study",
+        "read, compared, k-means with 64 clusters, all texts of a Parquet file",
+        "texts",
+        (200_001, 1_000_000),
+        prepare_study,
+    ),
+    _of_texts("clusters-lda", "topics (LDA), 8 of them", (20_000, 100_000), algorithm="lda", n_clusters=8),
+]

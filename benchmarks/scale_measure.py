@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -44,12 +46,18 @@ def measure_here(measure: Measure, size: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         run = measure.prepare(size, Path(folder))
         watch = PeakWatch().start()
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), cpu_seconds()
         more = run()
-        seconds = time.perf_counter() - began
+        seconds, spent = time.perf_counter() - began, cpu_seconds() - spent
         watch.stop()
     row = {"what": measure.name, "unit": measure.unit, "size": size, "seconds": round(seconds, 3)}
-    return {**row, "peak_mib": round(watch.peak, 1), **(more or {})}
+    return {**row, "cpu_seconds": round(spent, 3), "peak_mib": round(watch.peak, 1), **(more or {})}
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process, and of its children that have ended."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def measure_apart(measure: Measure, size: int) -> dict[str, Any]:
@@ -65,10 +73,10 @@ def measure_apart(measure: Measure, size: int) -> dict[str, Any]:
 
 
 def with_exponents(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Adds to each row how seconds grew since the size before: 1 is linear, 2 quadratic; None at the first size.
+    """Adds to each row how CPU seconds grew since the size before: 1 is linear, 2 quadratic; None at the first size.
 
     Example:
-        >>> rows = [{"what": "a", "size": 10, "seconds": 1.0}, {"what": "a", "size": 100, "seconds": 100.0}]
+        >>> rows = [{"what": "a", "size": size, "cpu_seconds": size**2 / 100} for size in (10, 100)]
         >>> [row["exponent"] for row in with_exponents(rows)]
         [None, 2.0]
     """
@@ -77,8 +85,24 @@ def with_exponents(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         last = before.get(row["what"])
         exponent = None
-        if last is not None and last["seconds"] > 0 and row["seconds"] > 0 and row["size"] != last["size"]:
-            exponent = round(math.log(row["seconds"] / last["seconds"]) / math.log(row["size"] / last["size"]), 2)
+        if last is not None and min(last["cpu_seconds"], row["cpu_seconds"]) > 0 and row["size"] != last["size"]:
+            grown = math.log(row["cpu_seconds"] / last["cpu_seconds"])
+            exponent = round(grown / math.log(row["size"] / last["size"]), 2)
         before[row["what"]] = row
         more.append({**row, "exponent": exponent})
     return more
+
+
+def machine() -> str:
+    """Processor, cores and memory of this machine.
+
+    Where the system says what the processor is called, as Linux does; else what Python says.
+    """
+    import psutil
+
+    name = platform.processor() or platform.machine()
+    facts = Path("/proc/cpuinfo")
+    if facts.exists():
+        lines = facts.read_text(encoding="utf-8").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"

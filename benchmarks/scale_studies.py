@@ -79,25 +79,4 @@ def prepare_start_page(size: int, folder: Path) -> Run:
     return run
 
 
-def prepare_plan(size: int, folder: Path) -> Run:
-    """What a plan computes of its seeds, crossed: the work of each stage, and the smallest difference that is found."""
-    from metapt_explore.reporting.plan_power import detectable_sentence
-    from metapt_explore.stages.registry import count
-    from metapt_explore.study.pipeline import StudyPipeline
-
-    tour, seeds = load_study("tour"), list(range(size))
-    evaluation = tour.evaluation.model_copy(update={"init_seeds": seeds, "data_seeds": seeds, "pairing": "crossed"})
-    config = tour.model_copy(update={"evaluation": evaluation})
-    detectable_sentence(tour)  # imports
-
-    def run() -> None:
-        count(StudyPipeline(config, folder))
-        detectable_sentence(config)
-
-    return run
-
-
-MEASURES = [
-    Measure("studies-start", "lists of the Start page", "studies", (50, 200, 500, 2_000), prepare_start_page),
-    Measure("seeds-plan", "plan of crossed seeds", "seeds", (10, 30, 100), prepare_plan),
-]
+MEASURES = [Measure("studies-start", "lists of the Start page", "studies", (50, 200, 500, 2_000), prepare_start_page)]

@@ -8,7 +8,7 @@ from metapt_explore.clusters.centroids import unit_means
 from metapt_explore.clusters.reduce import normalise
 from metapt_explore.clusters.reduce_many import unit_rows
 from metapt_explore.config import limits
-from metapt_explore.storage.shards import Vectors, parts
+from metapt_explore.storage.shards import Vectors, parts, row_slices
 
 
 def soft_members(embeddings: Vectors, labels: np.ndarray, softness: float) -> np.ndarray:
@@ -67,7 +67,10 @@ def probable_members(probabilities: np.ndarray, labels: np.ndarray, least: float
         [[True, True], [True, False], [False, False]]
     """
     labels = np.asarray(labels)
-    members: np.ndarray = probabilities >= least
+    members = np.zeros(probabilities.shape, dtype=bool)
+    for chosen in row_slices(len(labels)):
+        part = probabilities[chosen]
+        members[chosen] = (part.astype(np.float32) if part.dtype == np.float16 else part) >= least
     members[labels < 0] = False
     inside = np.flatnonzero(labels >= 0)
     members[inside, labels[inside]] = True
@@ -76,7 +79,7 @@ def probable_members(probabilities: np.ndarray, labels: np.ndarray, least: float
 
 def own_members(labels: np.ndarray) -> np.ndarray:
     """Each row in its own cluster alone, ``[rows, clusters]``: for groups that have no probabilities."""
-    return probable_members(np.zeros((len(labels), int(np.max(labels)) + 1)), labels, 1.0)
+    return probable_members(np.zeros((len(labels), int(np.max(labels)) + 1), dtype=bool), labels, 1.0)
 
 
 def shuffled_members(

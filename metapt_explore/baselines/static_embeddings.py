@@ -5,11 +5,16 @@ Model2Vec (Tulkens & van Dongen, 2024): the table is distilled from a sentence e
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+
+import numpy as np
 
 from metapt_explore import hub
 from metapt_explore.baselines.heads import classify
 from metapt_explore.baselines.inputs import BaselineInputs, BaselineOutcome
+from metapt_explore.config.encoder_baselines import MODEL2VEC
 from metapt_explore.errors import UserError
 from metapt_explore.models.folder import model_folder
 from metapt_explore.models.hf_load import loading
@@ -26,13 +31,38 @@ def static_embeddings(inputs: BaselineInputs) -> BaselineOutcome:
     Raises:
         UserError: Where the model cannot be found or loaded.
     """
+    encode = static_encoder(inputs.options["model"])
+    return classify(inputs, lambda texts: encode(written_out(texts)))
+
+
+def static_encoder(name: str) -> Callable[[Sequence[str]], np.ndarray]:
+    """Loads a model2vec model: a function that makes a vector of each text, ``[texts, width]`` in fp32.
+
+    Args:
+        name: See `static_folder`.
+
+    Raises:
+        UserError: Where the package is missing, or the model cannot be found or loaded.
+    """
+    check_package()
     from model2vec import StaticModel
 
-    name = inputs.options["model"]
     folder = static_folder(name)
     with loading(folder, name, "static model"):
         model = StaticModel.from_pretrained(folder)
-    return classify(inputs, lambda texts: model.encode(written_out(texts)))
+    return lambda texts: np.asarray(model.encode(list(texts)), dtype=np.float32)
+
+
+def check_package() -> None:
+    """Raises where model2vec is not installed.
+
+    Raises:
+        UserError: With the command that installs it.
+    """
+    if find_spec("model2vec") is None:
+        raise UserError(
+            f"Static vectors need the package model2vec: pip install '{MODEL2VEC}' (or metapt-explore[static])."
+        )
 
 
 def static_folder(name: str) -> Path:

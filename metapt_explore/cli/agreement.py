@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 def agreement(
     study: StudySource,
     *,
-    method: Annotated[str | None, typer.Option(help="At this method's prompt (default: the common start).")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Measure at this method's prompt (default: where all begin).")
+    ] = None,
     clustering: Annotated[str | None, typer.Option(help="Whose clusters (default: the method's).")] = None,
     init_seed: InitSeedOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line, one for each pair.")] = False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,9 @@ from metapt_explore.progress.console import echo, escape, make_console, say
 
 if TYPE_CHECKING:
     from metapt_explore.config import StudyConfig
+    from metapt_explore.engines.pace import Pace
     from metapt_explore.storage.workspace import Workspace
+    from metapt_explore.study.cells import Cell
 
 AnyStudy = Annotated[str, typer.Argument(help="A study of the workspace, its YAML file, or a packaged example.")]
 
@@ -25,46 +28,92 @@ def cells(
     *,
     until: Annotated[str, typer.Option(help="How far, as for `metapt run`.")] = "all",
     init_seeds: Annotated[str | None, typer.Option(help="Only these initialisation seeds, such as 0-4.")] = None,
+    on: Annotated[
+        str | None, typer.Option(help="Where they are computed, as for `metapt run`: ids are those of its workers.")
+    ] = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """List the cells of a study: every part that can be made by itself, what it waits for, whether it is there."""
-    from metapt_explore.cli.run import parse_seeds, parse_until
+    from metapt_explore.cli.jobs import watch_hosts
+    from metapt_explore.cli.run import parse_on, parse_seeds, parse_until
+    from metapt_explore.config.machine import machine_config
+    from metapt_explore.engines.choose import pace_of
+    from metapt_explore.engines.device import compute_as_workers
     from metapt_explore.progress.state import format_time
     from metapt_explore.storage.workspace import Workspace
     from metapt_explore.study.cells import cells_of
+    from metapt_explore.study.job_file import read_job
     from metapt_explore.study.study import Study
     from metapt_explore.study.worker_file import cell_states
 
     opened = Workspace(workspace)
     config = find_study(study, opened)
     seeds = None if init_seeds is None else parse_seeds(init_seeds)
-    found = cells_of(Study(config, opened), parse_until(until), seeds)
+    pipeline = Study(config, opened)
+    machine, where = machine_config(), parse_on(on)
+    compute_as_workers(pipeline, where, machine)
+    pace = pace_of(pipeline, where, machine)
+    seconds = None if pace is None else pace.seconds(seeds) if pace.basis else {}
+    found = cells_of(pipeline, parse_until(until), seeds, seconds=seconds)
+    watch_hosts(opened, [config.name])
     at_workers = {row["key"]: row for row in cell_states(opened, config.name)}
+    failed = {part["key"]: part["reason"] for part in read_job(opened, config.name).get("failed", [])}
+    states = {cell.key: _state(cell, at_workers.get(cell.key), failed) for cell in found}
     if as_json:
-        rows = [{**cell.as_dict(), "worker": at_workers.get(cell.key)} for cell in found]
+        rows = [{**cell.as_dict(), "state": states[cell.key], "worker": at_workers.get(cell.key)} for cell in found]
         echo(json.dumps({"study": config.name, "cells": rows}, ensure_ascii=False))
         return
     table = Table(title=f"{escape(config.name)}: {sum(cell.done for cell in found)} of {len(found)} cells are there")
-    for column in ("cell", "there", "waits for", "time", "memory"):
+    for column in ("cell", "state", "waits for", "time", "memory"):
         table.add_column(column)
     done = {cell.key for cell in found if cell.done}
     for cell in found:
         waits = sum(parent not in done for parent in cell.parents)
         time = "" if cell.done or cell.seconds is None else format_time(cell.seconds)
         memory = "" if cell.memory_mib is None else f"{cell.memory_mib / 1024:.1f} GiB"
-        there = "yes" if cell.done else cell.problem or _said(at_workers.get(cell.key))
-        row = (cell.key, there, f"{waits}" if waits else "", time, memory)
+        state = cell.problem or _said(states[cell.key], at_workers.get(cell.key), failed.get(cell.key, ""))
+        row = (cell.key, state, f"{waits}" if waits else "", time, memory)
         table.add_row(*map(escape, row))
     make_console().print(table)
+    say(make_console(), _left_line(found, pace))
 
 
-def _said(at_worker: dict[str, Any] | None) -> str:
-    """How a cell stands that a worker has."""
-    if at_worker is None:
-        return ""
-    share = f" {100 * at_worker['fraction']:.0f} %" if at_worker["state"] in ("running", "stopped") else ""
-    return f"{at_worker['state']}{share} {at_worker['worker']}".strip()
+def _left_line(cells: list[Cell], pace: Pace | None) -> str:
+    """How long what is left takes, and how anybody knows."""
+    from metapt_explore.engines.pace import least_time
+    from metapt_explore.progress.state import format_time
+
+    left = {cell.key: cell.seconds for cell in cells if not cell.done and cell.seconds is not None}
+    if pace is not None and not pace.basis:
+        return f"How fast workers on {pace.name} run the model is not known yet: they measure it when they begin."
+    if not left:
+        return "Nothing is left." if all(cell.done for cell in cells) else "How long it takes is not known."
+    total = f"Left: about {format_time(sum(left.values()))} of work"
+    if pace is None:
+        return f"{total} in one process of this machine (`metapt plan` measures it)."
+    wall = least_time(left, {cell.key: cell.parents for cell in cells}, pace.slots)
+    return f"{total}, {format_time(wall)} on {pace.name} with {pace.slots} at once ({pace.basis}); not counted: starts."
+
+
+def _state(cell: Cell, at_worker: dict[str, Any] | None, failed: Mapping[str, str]) -> str:
+    """How a cell stands: ``finished``, what its worker says, ``failed`` when the study last ran, or ``waiting``."""
+    if cell.done:
+        return "finished"
+    if at_worker is not None and at_worker["state"] != "made":
+        return str(at_worker["state"])
+    return "failed" if cell.key in failed else "waiting"
+
+
+def _said(state: str, at_worker: dict[str, Any] | None, reason: str) -> str:
+    """The same in words, with the worker or the reason."""
+    if state == "failed":
+        return f"failed: {reason}"
+    if at_worker is None or state in ("finished", "waiting"):
+        return state
+    share = f" {100 * at_worker['fraction']:.0f} %" if state in ("running", "stopped") else ""
+    who = f" on {at_worker['worker']}" if at_worker["worker"] else ""
+    return f"{state}{who}{share}"
 
 
 def make(
@@ -72,6 +121,7 @@ def make(
     keys: Annotated[list[str] | None, typer.Argument(help="Cells, as `metapt cells` calls them.")] = None,
     *,
     batch: Annotated[str | None, typer.Option(hidden=True, help="A batch that a run has written.")] = None,
+    parent: Annotated[int | None, typer.Option(hidden=True, help="Stop when this process ends.")] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Make some cells of a study and what they are made from; for schedulers of your own.
@@ -83,7 +133,7 @@ def make(
     from metapt_explore.errors import Cancelled, UserError
     from metapt_explore.progress.terminal import TerminalView
     from metapt_explore.storage.workspace import Workspace
-    from metapt_explore.study.cell_worker import CellWorker, stopping_at_signals
+    from metapt_explore.study.cell_worker import CellWorker, ending_with, stopping_at_signals
     from metapt_explore.study.failures import format_failed
     from metapt_explore.study.worker_file import cells_folder, read_batch
 
@@ -99,7 +149,7 @@ def make(
     view = TerminalView(console, bars=batch is None)
     worker = CellWorker(config, opened, batch, view.show)
     try:
-        with stopping_at_signals(worker):
+        with stopping_at_signals(worker), ending_with(worker, parent):
             failed = worker.make(wanted, expected)
     except Cancelled:
         say(console, "Stopped; checkpoints are kept, and the same command goes on from there.")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks while waiting.
 LOOK_EVERY_S = 1.0
+#: The same while it is not known whether a host is alive.
+WATCH_EVERY_S = 0.2
 
 
 def jobs(
@@ -27,11 +32,22 @@ def jobs(
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until the queue is empty; exit code 1 if a job failed.")
     ] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Look once: of a job on another host nobody may know then if that is gone.")
+    ] = False,
 ) -> None:
-    """List the jobs of a workspace: what runs, what waits, how far it is."""
+    """List the jobs of a workspace: what runs, what waits, how far it is.
+
+    Where a job runs on another host whose locks are not seen here, its heartbeat is watched first: five seconds if it
+    is alive, two minutes if it is gone. Ctrl-C ends that, and shows what is known by then.
+    """
     from metapt_explore.storage.workspace import Workspace
 
-    if not show_jobs(Workspace(workspace), as_json=as_json, wait=wait):
+    opened = Workspace(workspace)
+    if not now:
+        with suppress(KeyboardInterrupt):
+            watch_hosts(opened)
+    if not show_jobs(opened, as_json=as_json, wait=wait):
         raise typer.Exit(1)
 
 
@@ -40,22 +56,23 @@ def cancel(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Stop a study that runs or waits. What is computed is kept; run again, it goes on from there."""
+    from metapt_explore.engines.orphans import call_back
     from metapt_explore.jobs import queue
     from metapt_explore.jobs.state import ACTIVE, job_state
     from metapt_explore.storage.workspace import Workspace
-    from metapt_explore.study.worker_file import stop_workers
 
     opened = Workspace(workspace)
     if study not in opened.study_names():
         names = opened.study_names() or ["(none)"]
         raise UserError(f"The workspace {opened.folder} has no study '{study}'. {did_you_mean(study, names)}")
+    watch_hosts(opened, [study])
     status = job_state(opened, study)["status"]
-    workers = stop_workers(opened, study) if status not in ACTIVE else 0
-    if workers:
-        say(make_console(), f"'{study}': its run is gone; its workers ({workers}) were asked to stop.")
+    left = call_back(opened, study) if status not in ACTIVE else ""
+    if left:
+        say(make_console(), f"'{study}': its run is gone; {left}.")
         return
     if status not in ACTIVE:
-        raise UserError(f"'{study}' neither runs nor waits: {status}.")
+        raise UserError(f"'{study}' neither runs nor waits: {'interrupted' if status == 'stopped' else status}.")
     queue.cancel(opened, study)
     say(make_console(), f"'{study}' is taken out." if status == "queued" else f"'{study}' is asked to stop.")
 
@@ -69,6 +86,26 @@ def worker(
     from metapt_explore.storage.workspace import Workspace
 
     serve(Workspace(workspace), number)
+
+
+def watch_hosts(workspace: Workspace, names: Sequence[str] | None = None) -> None:
+    """Waits until it is known which other hosts are alive: two minutes at most.
+
+    Args:
+        workspace: The workspace.
+        names: Studies that matter; all that wait or run when absent.
+    """
+    from metapt_explore.jobs.state import hosts_in_doubt
+    from metapt_explore.jobs.study_list import active_studies
+    from metapt_explore.storage.presence import BEAT_S
+
+    names, began, told = active_studies(workspace) if names is None else names, time.monotonic(), False
+    while hosts := {host for name in names for host in hosts_in_doubt(workspace, name)}:
+        if not told and time.monotonic() - began > 1.5 * BEAT_S:
+            told = True
+            who = " and ".join(f"'{host}'" for host in sorted(hosts))
+            say(make_console(sys.stderr), f"No sign of life from {who} yet; watching for up to two minutes …")
+        time.sleep(WATCH_EVERY_S)
 
 
 def show_jobs(workspace: Workspace, *, as_json: bool, wait: bool) -> bool:
@@ -113,12 +150,18 @@ def _print_jobs(workspace: Workspace, table: pd.DataFrame) -> None:
 def _cells(row: dict[Any, Any], *, disk_is_full: bool) -> list[str]:
     import pandas as pd
 
-    from metapt_explore.jobs.state import ACTIVE
+    from metapt_explore.jobs.state import ACTIVE, format_gone, format_silent
     from metapt_explore.progress.state import format_time
 
     left = "" if pd.isna(row["seconds_left"]) else format_time(row["seconds_left"])
     now = row["error"] or row["stage"] if row["status"] in ("failed", "incomplete", "running") else ""
+    if row["status"] == "stopped":
+        now = f"{format_gone(row)}; `metapt run` goes on from there"
+    now = format_silent(row) or now
     if disk_is_full and row["status"] in ACTIVE:
         now = "the disk is full, see below"
     status = f"waits, number {row['position']:.0f}" if row["status"] == "queued" else row["status"]
-    return [escape(row["study"]), status, f"{100 * row['fraction']:.0f} %", left, escape(now)]
+    if row["status"] == "running" and row["host"]:
+        status = f"running on {row['host']}"
+    status = "interrupted" if status == "stopped" else status
+    return [escape(row["study"]), escape(status), f"{100 * row['fraction']:.0f} %", left, escape(now)]

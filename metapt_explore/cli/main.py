@@ -74,6 +74,7 @@ class Commands(TyperGroup):
 metapt = typer.Typer(
     name="metapt",
     help="Cluster texts into auxiliary tasks, meta-learn a soft prompt over them, and see whether it helps.",
+    epilog="New here? `metapt setup`, `metapt tour`, then `metapt app`: its Texts page makes a study of your own file.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -19,6 +19,7 @@ from metapt_explore.progress.console import echo, escape, make_console, say
 if TYPE_CHECKING:
     from metapt_explore.config import StudyConfig
     from metapt_explore.cost.count import Cost
+    from metapt_explore.diagnostics.displacement import Displacement
     from metapt_explore.progress.state import Progress
     from metapt_explore.study.problems import Findings
 
@@ -82,9 +83,11 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
         UserError: Where the study would not start.
     """
     from metapt_explore.config import load_study
+    from metapt_explore.diagnostics.displacement import takes_plain_steps
     from metapt_explore.models.text_lengths import format_cut
     from metapt_explore.storage.workspace import Workspace
     from metapt_explore.study.clustering_costs import clustering_costs, format_clustering
+    from metapt_explore.study.inner_gradient import inner_gradient
     from metapt_explore.study.problems import looking
     from metapt_explore.study.study import Study
 
@@ -101,8 +104,9 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
         cost = study.preview(findings.texts, findings.splits)
         cost.before_seconds = time.monotonic() - began - cost.spent
         rows = cost.assumed_texts if findings.texts is None else int(findings.texts.summary["kept"])
-        clusterings = clustering_costs(study, rows) if rows else {}
+        clusterings = clustering_costs(study, rows, findings.texts) if rows else {}
         cost.clusterings = {name: each.as_dict() for name, each in clusterings.items()}
+        gradient = inner_gradient(study, findings.texts) if takes_plain_steps(config) else None
     if as_json:
         shares = [share.as_dict() for share in findings.cut]
         echo(
@@ -112,6 +116,7 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
                     **cost.as_dict(),
                     **_report(findings, config),
                     "cut_texts": shares,
+                    "displacement": {name: each.as_dict() for name, each in _moves(config, gradient).items()},
                     "power": _power(config),
                 }
             )
@@ -122,7 +127,7 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
             say(console, format_clustering(name, each))
         for share in findings.cut:
             say(console, format_cut(share))
-        print_displacements(config, console)
+        print_displacements(config, console, gradient)
         if power := _power(config):
             say(console, power)
     return not findings.problems
@@ -187,14 +192,30 @@ def print_plan(config: StudyConfig, cost: Cost, console: Console) -> None:
     )
 
 
-def print_displacements(config: StudyConfig, console: Console) -> None:
-    """Prints how far the steps of each meta-learned method move a prompt, as far as settings tell."""
+def _moves(config: StudyConfig, gradient: float | None) -> dict[str, Displacement]:
     from metapt_explore.config import MetaPTMethod
-    from metapt_explore.diagnostics.displacement import displacement_sentence, expected
+    from metapt_explore.diagnostics.displacement import expected
 
-    for method in config.methods:
-        if isinstance(method, MetaPTMethod):
-            say(console, displacement_sentence(method.name, expected(method, config), method.inner_steps))
+    methods = [method for method in config.methods if isinstance(method, MetaPTMethod)]
+    return {method.name: expected(method, config, gradient) for method in methods}
+
+
+def print_displacements(config: StudyConfig, console: Console, gradient: float | None) -> None:
+    """Prints how far the steps of each meta-learned method move a prompt, and where inner and tuning steps differ.
+
+    Args:
+        config: The study.
+        console: Where to.
+        gradient: Length of a support gradient, where it was measured: the rest is settings.
+    """
+    from metapt_explore.config import MetaPTMethod
+    from metapt_explore.diagnostics.displacement import displacement_sentence
+
+    for name, moves in _moves(config, gradient).items():
+        method = config.method(name)
+        assert isinstance(method, MetaPTMethod)
+        plain = config.pretraining_of(method).inner_optimiser != "adam"
+        say(console, displacement_sentence(name, moves, method.inner_steps, measured=plain))
 
 
 def _over_initialisations(stages: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:

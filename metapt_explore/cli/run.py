@@ -93,7 +93,10 @@ def run(
 
 
 def tour(workspace: WorkspaceOption = None) -> None:
-    """Run the packaged tour: clusters, PT, PPT and MetaPT on two tasks in a few minutes."""
+    """Run a small example in a few minutes: two tasks, three ways to begin a prompt.
+
+    PT: without pre-training. PPT: pre-trained on all texts. MetaPT: meta-learned over clusters of them.
+    """
     from metapt_explore.config import load_study
     from metapt_explore.storage.workspace import Workspace
 

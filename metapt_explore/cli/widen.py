@@ -31,10 +31,12 @@ def widen(
     study: Annotated[str, typer.Argument(help="A study of the workspace, or the folder of a record.")],
     *,
     out: Annotated[Path | None, typer.Option(help="The YAML file to write (default: STUDY-wide.yaml here).")] = None,
-    share: Annotated[float, typer.Option(help="Of a method's scores that lie at the edge, to be widened.")] = 0.25,
+    share: Annotated[
+        float, typer.Option(help="Share of a method's scores at the edge from which it is widened.")
+    ] = 0.25,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Write a study whose grids go on where dev chose their edge: one value more, twice the steps.
+    """Write a study that searches further where dev chose the last value tried: one value more, twice the steps.
 
     In the same workspace pre-trainings are used again; tuning is done anew.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from metapt_explore.clusters.density_many import assign, vectors_of_new
 from metapt_explore.clusters.grouping import Grouping, Inputs, ids_by_size, renumber_by_size
 from metapt_explore.clusters.outliers import OUTLIERS, Move, move_by_words, move_to_centroids, move_to_most_probable
 from metapt_explore.config import HdbscanClustering
+from metapt_explore.storage.shards import row_slices
 
 if TYPE_CHECKING:
     from hdbscan import HDBSCAN
@@ -76,7 +78,7 @@ def _all_rows(inputs: Inputs[HdbscanClustering], fitted: HDBSCAN) -> tuple[np.nd
 def _moved(inputs: Inputs[HdbscanClustering], labels: np.ndarray, fitted: HDBSCAN, *, of_fit: np.ndarray) -> Move:
     config = inputs.config
     if config.outliers == "probability":
-        return move_to_most_probable(_vectors(inputs, fitted, of_fit), labels, config.outlier_threshold)
+        return _moved_to_most_probable(inputs, labels, _vectors(inputs, fitted, of_fit))
     if config.outliers == "nearest_centroid":
         return move_to_centroids(inputs.embeddings, labels, config.outlier_threshold)
     if inputs.texts is None:
@@ -84,7 +86,20 @@ def _moved(inputs: Inputs[HdbscanClustering], labels: np.ndarray, fitted: HDBSCA
     return move_by_words(inputs.texts, labels, config.outlier_threshold)
 
 
-def membership_vectors(inputs: Inputs[HdbscanClustering], labels: np.ndarray) -> np.ndarray:
+def _moved_to_most_probable(
+    inputs: Inputs[HdbscanClustering], labels: np.ndarray, vectors: Callable[[np.ndarray], np.ndarray]
+) -> Move:
+    """Moves outliers, of which a part is looked at at a time."""
+    to, by = np.full(len(labels), -1, dtype=np.int64), np.zeros(len(labels))
+    outside = np.flatnonzero(labels < 0)
+    for chosen in row_slices(len(outside)):
+        rows = outside[chosen]
+        part = move_to_most_probable(vectors(rows), labels[rows], inputs.config.outlier_threshold)
+        to[rows], by[rows] = part.to, part.by
+    return Move(to, by)
+
+
+def membership_vectors(inputs: Inputs[HdbscanClustering], labels: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """How probable each cluster is for each row, by HDBSCAN's soft clustering; what is left of 1 is "in no cluster".
 
     Distances to the clusters' densest rows and the height at which a row would join each cluster, multiplied
@@ -96,8 +111,8 @@ def membership_vectors(inputs: Inputs[HdbscanClustering], labels: np.ndarray) ->
         labels: ``[rows]`` ids that were found then. With `outliers: own_task` the last one is that of the outliers; its
             probability is what is left of 1.
 
-    Returns:
-        ``[rows, clusters]``, rows sum to 1 at most.
+    Yields:
+        Which rows, and their ``[rows, clusters]``; rows sum to 1 at most.
 
     Raises:
         UserError: Where clustering again finds other clusters.
@@ -105,34 +120,45 @@ def membership_vectors(inputs: Inputs[HdbscanClustering], labels: np.ndarray) ->
     fitted = _fit(inputs, probable=True)
     of_fit, _ = _all_rows(inputs, fitted)
     again = renumber_by_size(of_fit)
-    probabilities = _vectors(inputs, fitted, of_fit)
-    number = probabilities.shape[1]
-    if inputs.config.outliers == "own_task" and (again < 0).any():
-        left = (1.0 - probabilities.sum(axis=1, keepdims=True)).clip(0.0, 1.0)
-        again, probabilities = np.where(again < 0, number, again), np.hstack([probabilities, left])
+    vectors = _vectors(inputs, fitted, of_fit)
+    own_task = inputs.config.outliers == "own_task" and bool((again < 0).any())
+    if own_task:
+        again = np.where(again < 0, int(again.max()) + 1, again)
     inputs.check_same(again, np.where(again < 0, again, labels))
-    return probabilities
+    for chosen in row_slices(len(labels)):
+        part = vectors(np.arange(chosen.start, chosen.stop))
+        left = [(1.0 - part.sum(axis=1, keepdims=True)).clip(0.0, 1.0)] if own_task else []
+        yield chosen, np.hstack([part, *left])
 
 
-def _vectors(inputs: Inputs[HdbscanClustering], fitted: HDBSCAN, of_fit: np.ndarray) -> np.ndarray:
-    """Membership vectors with clusters ordered by size, ``[rows, clusters]``; ids of all rows are those of the fit."""
+def _vectors(
+    inputs: Inputs[HdbscanClustering], fitted: HDBSCAN, of_fit: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What gives membership vectors of rows, ``[some rows, clusters]``: clusters by size, ids of all rows as fitted."""
     from hdbscan import all_points_membership_vectors
 
     order = ids_by_size(of_fit)
     with np.errstate(all="ignore"):
         vectors = np.asarray(all_points_membership_vectors(fitted)).reshape(len(fitted.labels_), -1)[:, order]
     # Equal rows have no distance to divide by: their own cluster is certain, or none of them is known.
-    unknown = ~np.isfinite(vectors).all(axis=1)
-    certain = np.zeros_like(vectors)
+    unknown = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     labels = renumber_by_size(of_fit)
     labels = labels if inputs.sample is None else labels[inputs.sample]
-    inside = np.flatnonzero(labels >= 0)
-    certain[inside, labels[inside]] = fitted.probabilities_[inside]
-    of_sample: np.ndarray = np.where(unknown[:, None], certain, vectors).clip(0.0, 1.0)
-    if inputs.sample is None:
-        return of_sample
-    others = np.setdiff1d(np.arange(len(of_fit)), inputs.sample, assume_unique=True)
-    whole = np.empty((len(of_fit), len(order)), dtype=np.float32)
-    whole[inputs.sample] = of_sample
-    whole[others] = vectors_of_new(fitted, inputs.reduced[others])[:, order].clip(0.0, 1.0)
-    return whole
+    vectors[unknown] = 0.0
+    inside = unknown[labels[unknown] >= 0]
+    vectors[inside, labels[inside]] = fitted.probabilities_[inside]
+    np.clip(vectors, 0.0, 1.0, out=vectors)
+    sample = inputs.sample
+    if sample is None:
+        return vectors.__getitem__
+    place = np.full(len(of_fit), -1, dtype=np.int64)  # in the sample
+    place[sample] = np.arange(len(sample))
+
+    def of_rows(rows: np.ndarray) -> np.ndarray:
+        others = place[rows] < 0
+        part = np.empty((len(rows), len(order)), dtype=np.float32)
+        part[~others] = vectors[place[rows[~others]]]
+        part[others] = vectors_of_new(fitted, inputs.reduced[rows[others]])[:, order].clip(0.0, 1.0)
+        return part
+
+    return of_rows

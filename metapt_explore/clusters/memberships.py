@@ -1,20 +1,22 @@
 """How probable each cluster is for each text: soft clusters, beside the one cluster that a text is in.
 
-Where they come from is a fact of the clustering (`ClusteringConfig.probabilities`): HDBSCAN's membership vectors,
-the components of a Gaussian mixture, the shares of topics, and for clusters around centroids the distances to these.
+Probabilities come a part of the texts at a time: those of a million texts in 512 clusters are 4 GB. Where they come
+from is a fact of the clustering (`ClusteringConfig.probabilities`): HDBSCAN's membership vectors, the components of a
+Gaussian mixture, the shares of topics, and for clusters around centroids the distances to these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from metapt_explore.clusters.grouping import Inputs
-from metapt_explore.clusters.reduce import reduce_embeddings
 from metapt_explore.config import ClusteringConfig
+from metapt_explore.storage.shards import row_slices
 
 #: A text is uncertain whose most probable cluster is less probable than this.
 UNCERTAIN = 0.5
@@ -28,26 +30,62 @@ MEANING = {
 }
 
 
-def memberships(inputs: Inputs[ClusteringConfig], labels: np.ndarray) -> np.ndarray:
-    """How probable each cluster is for each row.
+def membership_parts(inputs: Inputs[ClusteringConfig], labels: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """How probable each cluster is for each row, a part of the rows at a time.
 
     Args:
         inputs: What was clustered.
         labels: ``[rows]`` the clusters that were found, negative for outliers.
 
-    Returns:
-        ``[rows, clusters]`` in 0..1; rows sum to 1 at most.
+    Yields:
+        Which rows, in order, and their ``[rows, clusters]`` in 0..1; rows sum to 1 at most.
 
     Raises:
-        UserError: Where the clustering has no probabilities, or cannot be repeated.
+        UserError: Where the clustering has no probabilities, or cannot be repeated: that may be known after the last
+            part.
     """
     source = inputs.config.probabilities
     if not source:
         raise inputs.refusal(
             f"{inputs.config.algorithm} has no membership probabilities: a text is in its group or it is not."
         )
-    probable: Callable[[Inputs[Any], np.ndarray], np.ndarray] = inputs.config.load("metapt_explore.clusters", source)
+    probable: Callable[[Inputs[Any], np.ndarray], Iterator[tuple[slice, np.ndarray]]]
+    probable = inputs.config.load("metapt_explore.clusters", source)
     return probable(inputs, labels)
+
+
+@dataclass(frozen=True, eq=False)
+class SoftClusters:
+    """Probabilities of all rows as they are kept.
+
+    Attributes:
+        matrix: ``[rows, clusters]`` in float16.
+        table: See `membership_table`.
+    """
+
+    matrix: np.ndarray
+    table: pd.DataFrame
+
+
+def soft_clusters(
+    inputs: Inputs[ClusteringConfig], labels: np.ndarray, on_rows: Callable[[int], None] = lambda rows: None
+) -> SoftClusters:
+    """All parts of `membership_parts`, in half precision, and the table of their numbers before they were halved.
+
+    Args:
+        inputs: What was clustered.
+        labels: ``[rows]`` the clusters that were found, negative for outliers.
+        on_rows: Called with the number of rows that are finished; may raise to stop.
+    """
+    matrix = np.zeros((len(labels), 0), dtype=np.float16)
+    tables: list[pd.DataFrame] = []
+    for chosen, part in membership_parts(inputs, labels):
+        if not tables:
+            matrix = np.empty((len(labels), part.shape[1]), dtype=np.float16)
+        matrix[chosen] = part
+        tables.append(membership_table(part, labels[chosen], first_row=chosen.start))
+        on_rows(chosen.stop)
+    return SoftClusters(matrix, pd.concat(tables, ignore_index=True))
 
 
 def meaning(config: ClusteringConfig) -> str:
@@ -55,12 +93,13 @@ def meaning(config: ClusteringConfig) -> str:
     return MEANING[config.probabilities.partition(":")[2]]
 
 
-def membership_table(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
-    """The two most probable clusters of each row.
+def membership_table(probabilities: np.ndarray, labels: np.ndarray, *, first_row: int = 0) -> pd.DataFrame:
+    """The two most probable clusters of each row; of equal ones the first.
 
     Args:
         probabilities: ``[rows, clusters]``.
         labels: ``[rows]`` the clusters that the rows are in.
+        first_row: Number of the first row, where these are a part of all.
 
     Returns:
         Columns row, cluster, first, first_probability, second (-1 where there is one cluster), second_probability, and
@@ -72,20 +111,24 @@ def membership_table(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFr
         [0.0, 1.0, 1.0, 0.75, 0.0, 0.25]
     """
     rows, clusters = probabilities.shape
-    order = np.argsort(-probabilities, axis=1, kind="stable")
-    ranked = np.take_along_axis(probabilities, order, axis=1)
-    several = clusters > 1
+    several, each = clusters > 1, np.arange(rows)
+    first = probabilities.argmax(axis=1)
+    second = first
+    if several:
+        others = probabilities.copy()
+        others[each, first] = -1.0
+        second = others.argmax(axis=1)
     shares = probabilities / np.maximum(probabilities.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
     somewhere = probabilities.any(axis=1)
     return pd.DataFrame(
         {
-            "row": np.arange(rows),
+            "row": first_row + each,
             "cluster": labels,
-            "first": np.where(somewhere, order[:, 0], -1),
-            "first_probability": ranked[:, 0],
-            "second": np.where(somewhere, order[:, 1], -1) if several else -1,
-            "second_probability": ranked[:, 1] if several else 0.0,
+            "first": np.where(somewhere, first, -1),
+            "first_probability": probabilities[each, first],
+            "second": np.where(somewhere, second, -1) if several else -1,
+            "second_probability": probabilities[each, second] if several else 0.0,
             "entropy": -(shares * logs).sum(axis=1) / np.log(clusters) if several else 0.0,
         }
     )
@@ -109,7 +152,7 @@ def membership_summary(table: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def by_distance(inputs: Inputs[ClusteringConfig], labels: np.ndarray) -> np.ndarray:
+def by_distance(inputs: Inputs[ClusteringConfig], labels: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Soft k-means (MacKay, 2003): a softmax of squared distances, as if clusters were round and equally wide.
 
     The width is the mean squared distance of rows from their own centroid by dimension: the maximum likelihood of
@@ -120,23 +163,30 @@ def by_distance(inputs: Inputs[ClusteringConfig], labels: np.ndarray) -> np.ndar
         inputs: What was clustered.
         labels: ``[rows]`` cluster ids without gaps, negative for rows that are left out.
 
-    Returns:
-        ``[rows, clusters]``.
+    Yields:
+        Which rows, and their ``[rows, clusters]``.
 
     Example:
         >>> vectors = np.array([[2.0, 0.0], [2.0, 0.1], [0.0, 2.0], [0.1, 2.0]])
         >>> config = ClusteringConfig(name="k", algorithm="kmeans", n_clusters=2)
-        >>> by_distance(Inputs(vectors, config, 0), np.array([0, 0, 1, 1])).round(2)[0].tolist()
-        [1.0, 0.0]
+        >>> ((rows, found),) = by_distance(Inputs(vectors, config, 0), np.array([0, 0, 1, 1]))
+        >>> rows, found.round(2)[0].tolist()
+        (slice(0, 4, None), [1.0, 0.0])
     """
-    reduced = reduce_embeddings(inputs.embeddings, inputs.config.dimensions)
-    centroids = np.stack([reduced[labels == cluster].mean(axis=0) for cluster in range(labels.max() + 1)])
-    lengths = np.square(reduced).sum(axis=1)[:, None] + np.square(centroids).sum(axis=1)
-    squared = (lengths - 2 * reduced @ centroids.T).clip(0.0)
-    inside = np.flatnonzero(labels >= 0)
-    variance = squared[inside, labels[inside]].mean() / reduced.shape[1]
-    exponent = -(squared - squared.min(axis=1, keepdims=True)) / (2 * max(variance, np.finfo(float).tiny))
-    weights = np.exp(exponent)
-    weights[labels < 0] = 0.0
-    probabilities: np.ndarray = weights / np.maximum(weights.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    return probabilities
+    reduced = inputs.reduced
+    clusters = range(int(labels.max()) + 1)
+    centroids = np.stack([reduced[labels == cluster].mean(axis=0, dtype=np.float64) for cluster in clusters])
+    total = 0.0
+    for chosen in row_slices(len(labels)):
+        own = labels[chosen]
+        apart = reduced[chosen][own >= 0] - centroids[own[own >= 0]]
+        total += float(np.square(apart).sum())
+    variance = total / max(int((labels >= 0).sum()), 1) / reduced.shape[1]
+    for chosen in row_slices(len(labels)):
+        part = reduced[chosen].astype(np.float64, copy=False)
+        lengths = np.square(part).sum(axis=1)[:, None] + np.square(centroids).sum(axis=1)
+        squared = (lengths - 2 * part @ centroids.T).clip(0.0)
+        exponent = -(squared - squared.min(axis=1, keepdims=True)) / (2 * max(variance, np.finfo(float).tiny))
+        weights = np.exp(exponent)
+        weights[labels[chosen] < 0] = 0.0
+        yield chosen, weights / np.maximum(weights.sum(axis=1, keepdims=True), np.finfo(float).tiny)

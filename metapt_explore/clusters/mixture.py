@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from metapt_explore.clusters.grouping import Grouping, Inputs, ids_by_size, renu
 from metapt_explore.config import limits
 from metapt_explore.config.clustering import GaussianMixtureClustering
 from metapt_explore.seeds import derived_seed
-from metapt_explore.storage.shards import SHARD
+from metapt_explore.storage.shards import SHARD, row_slices
 
 if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
@@ -27,20 +28,22 @@ def gaussian_mixture(inputs: Inputs[GaussianMixtureClustering]) -> Grouping:
     fitted = _fit(inputs)
     rows = len(inputs.reduced)
     component, membership = np.empty(rows, dtype=np.int64), np.empty(rows)
-    for chosen in _at_once(rows):
-        probabilities = fitted.predict_proba(inputs.reduced[chosen])
+    for chosen, probabilities in _parts(inputs, fitted):
         component[chosen], membership[chosen] = probabilities.argmax(axis=1), probabilities.max(axis=1)
     return Grouping(renumber_by_size(component), membership)
 
 
-def _at_once(rows: int) -> list[slice]:
-    """All rows together, unless they are many: probabilities of a million rows would fill the memory."""
-    size = rows if rows <= limits.MANY_TEXTS else SHARD
-    return [slice(first, min(first + size, rows)) for first in range(0, rows, size)]
+def _parts(inputs: Inputs[GaussianMixtureClustering], fitted: GaussianMixture) -> Iterator[tuple[slice, np.ndarray]]:
+    """Probabilities of all rows together, unless they are many: those of a million rows would fill the memory."""
+    rows = len(inputs.reduced)
+    for chosen in row_slices(rows, rows if rows <= limits.MANY_TEXTS else SHARD):
+        yield chosen, fitted.predict_proba(inputs.reduced[chosen])
 
 
-def responsibilities(inputs: Inputs[GaussianMixtureClustering], labels: np.ndarray) -> np.ndarray:
-    """How probable each component is for each row, ``[rows, clusters]``; rows sum to 1.
+def responsibilities(
+    inputs: Inputs[GaussianMixtureClustering], labels: np.ndarray
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """How probable each component is for each row, ``[rows, clusters]``, a part of the rows at a time; rows sum to 1.
 
     Args:
         inputs: What was clustered; it is fitted again.
@@ -49,9 +52,12 @@ def responsibilities(inputs: Inputs[GaussianMixtureClustering], labels: np.ndarr
     Raises:
         UserError: Where fitting again finds other clusters.
     """
-    probabilities: np.ndarray = _fit(inputs).predict_proba(inputs.reduced)
-    inputs.check_same(renumber_by_size(probabilities.argmax(axis=1)), labels)
-    return probabilities[:, ids_by_size(probabilities.argmax(axis=1))]
+    fitted = _fit(inputs)
+    component = np.concatenate([part.argmax(axis=1) for _, part in _parts(inputs, fitted)])
+    inputs.check_same(renumber_by_size(component), labels)
+    order = ids_by_size(component)
+    for chosen, part in _parts(inputs, fitted):
+        yield chosen, part[:, order]
 
 
 def _fit(inputs: Inputs[GaussianMixtureClustering]) -> GaussianMixture:

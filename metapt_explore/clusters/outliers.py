@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from metapt_explore.clusters.centroids import most_similar, unit_means
-from metapt_explore.storage.shards import Vectors
+from metapt_explore.storage.shards import Vectors, row_slices
 
 #: What a cluster of outliers is called.
 OUTLIERS = "outliers"
@@ -69,7 +69,7 @@ def move_to_most_probable(probabilities: np.ndarray, labels: np.ndarray, thresho
         >>> move_to_most_probable(np.array([[0.9, 0.1], [0.1, 0.2]]), np.array([0, -1]), threshold=0.2).to.tolist()
         [-1, 1]
     """
-    return _best(probabilities, labels, threshold)
+    return _best_of(probabilities.argmax(axis=1), probabilities.max(axis=1), labels, threshold)
 
 
 def move_by_words(texts: Sequence[str], labels: np.ndarray, threshold: float) -> Move:
@@ -77,6 +77,7 @@ def move_by_words(texts: Sequence[str], labels: np.ndarray, threshold: float) ->
 
     A word's weight is its share of the words of a cluster, or of an outlier, times log(1 + mean words per cluster / its
     count in all clusters); alike are two with a large cosine. Words are those of topic models (`topics.bag_of_words`).
+    Outliers are compared a part at a time, and nothing but the best cluster of each is kept.
 
     Args:
         texts: One text a row.
@@ -94,21 +95,20 @@ def move_by_words(texts: Sequence[str], labels: np.ndarray, threshold: float) ->
     from metapt_explore.clusters.topics import bag_of_words
 
     counts, _ = bag_of_words(texts)
+    best, by = np.zeros(len(texts), dtype=np.int64), np.zeros(len(texts))
     if counts is None:
-        return _best(np.zeros((len(texts), int(labels.max()) + 1)), labels, threshold)
+        return _best_of(best, by, labels, threshold)
     inside, outside = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
     members = csr_matrix((np.ones(len(inside)), (labels[inside], inside)), shape=(labels.max() + 1, len(texts)))
     of_clusters = (members @ counts).toarray()
     weights = np.log1p(of_clusters.sum() / len(of_clusters) / np.maximum(of_clusters.sum(axis=0), 1))
     # The share of a text's words is its count up to a factor, which a cosine does not see.
     clusters = normalize(of_clusters * weights)
-    likeness = np.zeros((len(texts), len(clusters)))
-    likeness[outside] = normalize(counts[outside].multiply(weights).tocsr()) @ clusters.T
-    return _best(likeness, labels, threshold)
-
-
-def _best(likeness: np.ndarray, labels: np.ndarray, threshold: float) -> Move:
-    return _best_of(likeness.argmax(axis=1), likeness.max(axis=1), labels, threshold)
+    for chosen in row_slices(len(outside)):
+        rows = outside[chosen]
+        likeness = normalize(counts[rows].multiply(weights).tocsr()) @ clusters.T
+        best[rows], by[rows] = likeness.argmax(axis=1), likeness.max(axis=1)
+    return _best_of(best, by, labels, threshold)
 
 
 def _best_of(best: np.ndarray, by: np.ndarray, labels: np.ndarray, threshold: float) -> Move:

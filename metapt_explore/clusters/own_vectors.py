@@ -7,19 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from metapt_explore.clusters.vector_columns import column_of, vectors_of
 from metapt_explore.config.embeddings import FileEmbeddings
 from metapt_explore.config.task import SourceConfig
-from metapt_explore.errors import UserError, did_you_mean
+from metapt_explore.errors import UserError
 from metapt_explore.texts.file_content import existing
 from metapt_explore.texts.rows import cell_text, duplicate_key, written_out
 
 if TYPE_CHECKING:
-    import pyarrow
-
     from metapt_explore.texts.rows import TextInput
 
 #: An .npy file of more bytes is mapped, not read.
@@ -36,12 +35,14 @@ class OwnVectors:
         keys: What says which text a row is of; None where that is its place.
         by_text: Whether that is the text: one that differs in case or punctuation alone is taken where there is none
             that is equal.
+        columns: Columns of the file that hold the numbers.
     """
 
     file: str
     vectors: np.ndarray
     keys: list[str] | None = None
     by_text: bool = False
+    columns: tuple[str, ...] = ()
 
     def of(self, rows: Sequence[int], keys: Sequence[str], source_rows: int) -> np.ndarray:
         """The vectors of some texts.
@@ -154,11 +155,13 @@ def read_vectors(settings: FileEmbeddings) -> OwnVectors:
         raise UserError(f"{settings.file} cannot be read as {what} ({type(error).__name__}).") from None
     keys: list[str] | None = None
     if settings.id is not None:
-        keys = [cell_text(value) for value in _column(table, settings.id, "id", settings.file).to_pylist()]
+        keys = [cell_text(value) for value in column_of(table, settings.id, "id", settings.file).to_pylist()]
     elif settings.text is not None:
-        values = _column(table, settings.text, "text", settings.file).to_pylist()
+        values = column_of(table, settings.text, "text", settings.file).to_pylist()
         keys = [cell_text(value) for value in values]
-    return OwnVectors(settings.file, _vectors_of(table, settings), keys, by_text=settings.text is not None)
+    numbers, columns = vectors_of(table, settings)
+    vectors = _as_matrix(numbers, settings.file)
+    return OwnVectors(settings.file, vectors, keys, by_text=settings.text is not None, columns=columns)
 
 
 def _alike(one: np.ndarray, other: np.ndarray) -> bool:
@@ -175,54 +178,8 @@ def _as_matrix(array: np.ndarray, file: str) -> np.ndarray:
     if isinstance(array, np.memmap):  # read part by part
         return array
     with np.errstate(over="ignore"):  # what fp32 cannot hold becomes infinite, which is reported by its row
-        matrix: np.ndarray = array.astype(np.float32)
+        matrix: np.ndarray = array.astype(np.float32, copy=False)
     return matrix
-
-
-def _column(table: pyarrow.Table, name: str, key: str, file: str) -> Any:
-    if name not in table.column_names:
-        raise UserError(f"{file} has no column '{name}' (embeddings.{key}). {did_you_mean(name, table.column_names)}")
-    return table.column(name)
-
-
-def _vectors_of(table: pyarrow.Table, settings: FileEmbeddings) -> np.ndarray:
-    from pyarrow import types
-
-    def is_list(kind: Any) -> bool:
-        return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
-
-    def is_number(kind: Any) -> bool:
-        return bool(types.is_floating(kind) or types.is_integer(kind))
-
-    file, name = settings.file, settings.column
-    lists = [field.name for field in table.schema if is_list(field.type) and is_number(field.type.value_type)]
-    if name is None and len(lists) > 1:
-        raise UserError(f"{file} has several columns of lists ({', '.join(lists)}): name one as embeddings.column.")
-    if name is None and not lists:
-        numbers = [f.name for f in table.schema if is_number(f.type) and f.name not in (settings.id, settings.text)]
-        if not numbers:
-            raise UserError(
-                f"{file} holds no vectors: a column of lists of numbers, or columns of numbers, are expected. It has "
-                f"{', '.join(table.column_names)}."
-            )
-        return _as_matrix(np.column_stack([_numbers(table.column(each)) for each in numbers]), file)
-    name = name or lists[0]
-    column = _column(table, name, "column", file)
-    if name not in lists:
-        raise UserError(f"{file}: column '{name}' holds {column.type}, no lists of numbers.")
-    rows = column.combine_chunks()
-    lengths = np.array([0 if length is None else length for length in rows.value_lengths().to_pylist()])
-    width = int(np.bincount(lengths).argmax()) if len(lengths) else 0
-    if len(wrong := np.flatnonzero(lengths != width)) or not width:
-        row = int(wrong[0]) if len(wrong) else 0
-        has = lengths[row] if len(lengths) else 0
-        raise UserError(f"{file}, row {row + 1}: '{name}' has {has} numbers; most rows have {width}.")
-    return _as_matrix(_numbers(rows.flatten()).reshape(len(lengths), width), file)
-
-
-def _numbers(values: Any) -> np.ndarray:
-    """A column as numbers; a missing value is NaN."""
-    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def keys_of(

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from metapt_explore.clusters.grouping import Grouping, Inputs, ids_by_size, renumber_by_size
-from metapt_explore.clusters.names import cut_texts, stop_words_of
+from metapt_explore.clusters.grouping import Grouping, Inputs, renumber_by_size
+from metapt_explore.clusters.names import stop_words_of
 from metapt_explore.config.clustering import LdaClustering
 from metapt_explore.seeds import derived_seed
-from metapt_explore.storage.shards import SHARD
+from metapt_explore.storage.shards import row_slices
 from metapt_explore.texts.words import Lexicon
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+    from sklearn.decomposition import LatentDirichletAllocation
 
 #: A word counts only where at least so many texts hold it.
 MIN_TEXTS = 2
@@ -45,14 +47,14 @@ def bag_of_words(texts: Sequence[str]) -> tuple[csr_matrix | None, list[str]]:
     """
     from sklearn.feature_extraction.text import CountVectorizer
 
-    stop = stop_words_of(texts)
+    stop, lexicon = stop_words_of(texts), Lexicon(texts)
     vectorizer = CountVectorizer(
         analyzer=lambda words: [word for word in words if word not in stop],
         min_df=min(MIN_TEXTS, max(len(texts), 1)),
         max_features=MAX_WORDS,
     )
     try:
-        counts = vectorizer.fit_transform(cut_texts(texts))
+        counts = vectorizer.fit_transform(lexicon.cut(text) for text in texts)
     except ValueError as error:
         if "empty vocabulary" not in str(error) and "no terms remain" not in str(error).lower():
             raise
@@ -74,6 +76,15 @@ def count_words(texts: Sequence[str], words: Sequence[str], lexicon: Lexicon) ->
     return counter.transform([lexicon.cut(text) for text in texts])
 
 
+def find_topics(counts: csr_matrix, topics: int, random_state: int) -> LatentDirichletAllocation:
+    """Fits topics to counts of words, ``[texts, words]``."""
+    from sklearn.decomposition import LatentDirichletAllocation
+
+    return LatentDirichletAllocation(topics, learning_method="batch", max_iter=PASSES, random_state=random_state).fit(
+        counts
+    )
+
+
 def lda(inputs: Inputs[LdaClustering]) -> Grouping:
     """Latent Dirichlet allocation (Blei, Ng and Jordan, 2003), by online variational Bayes (Hoffman et al., 2010).
 
@@ -82,13 +93,16 @@ def lda(inputs: Inputs[LdaClustering]) -> Grouping:
     is largest in no text makes no cluster, so there may be fewer clusters than topics. Beyond 200,000 texts words and
     topics are those of a sample; every text gets its shares of them.
     """
-    shares, has_words = _shares(inputs)
-    labels = renumber_by_size(np.where(has_words, shares.argmax(axis=1), -1))
-    return Grouping(labels, np.where(has_words, shares.max(axis=1), 0.0))
+    fitted = _fit(inputs)
+    largest, share = np.empty(len(fitted), dtype=np.int64), np.empty(len(fitted))
+    for chosen, shares, has_words in fitted.parts():
+        largest[chosen] = np.where(has_words, shares.argmax(axis=1), -1)
+        share[chosen] = np.where(has_words, shares.max(axis=1), 0.0)
+    return Grouping(renumber_by_size(largest), share)
 
 
-def topic_shares(inputs: Inputs[LdaClustering], labels: np.ndarray) -> np.ndarray:
-    """Share of each topic in each row, ``[rows, clusters]``.
+def topic_shares(inputs: Inputs[LdaClustering], labels: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Share of each topic in each row, ``[rows, clusters]``, a part of the rows at a time.
 
     Rows sum to less than 1 where a topic made no cluster; a row without any counted word is 0.
 
@@ -97,16 +111,66 @@ def topic_shares(inputs: Inputs[LdaClustering], labels: np.ndarray) -> np.ndarra
         labels: ``[rows]`` ids that were found then.
 
     Raises:
-        UserError: Where other topics are found.
+        UserError: Where other topics are found; after the last part.
     """
-    shares, has_words = _shares(inputs)
-    largest = np.where(has_words, shares.argmax(axis=1), -1)
-    inputs.check_same(renumber_by_size(largest), labels)
-    return np.where(has_words[:, None], shares[:, ids_by_size(largest)], 0.0)
+    fitted = _fit(inputs)
+    topics = _topics_of(fitted, labels)
+    cluster_of = np.full(inputs.config.n_clusters, -2, dtype=np.int64)  # no cluster's topic
+    cluster_of[topics] = np.arange(len(topics))
+    again = np.empty(len(labels), dtype=np.int64)
+    for chosen, shares, has_words in fitted.parts():
+        again[chosen] = np.where(has_words, cluster_of[shares.argmax(axis=1)], -1)
+        yield chosen, np.where(has_words[:, None], shares[:, topics], 0.0)
+    inputs.check_same(again, labels)
 
 
-def _shares(inputs: Inputs[LdaClustering]) -> tuple[np.ndarray, np.ndarray]:
-    """Shares of all topics, ``[rows, topics]``, and whether a row has any counted word."""
+def _topics_of(fitted: _Topics, labels: np.ndarray) -> np.ndarray:
+    """The topic of each cluster: the largest one of its first row."""
+    ids, first = np.unique(labels, return_index=True)
+    first = first[ids >= 0]
+    shares, _ = fitted.shares(first)
+    largest: np.ndarray = shares.argmax(axis=1)
+    return largest
+
+
+@dataclass(frozen=True, eq=False)
+class _Topics:
+    """Topics that were found, and the shares that rows have of them.
+
+    Attributes:
+        model: Fitted.
+        texts: One text a row.
+        counts: ``[rows, words]`` where all rows were fitted.
+        words: What is counted.
+        lexicon: What cuts texts that were not fitted.
+    """
+
+    model: LatentDirichletAllocation
+    texts: Sequence[str]
+    counts: csr_matrix | None
+    words: Sequence[str]
+    lexicon: Lexicon
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def shares(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Shares of all topics, ``[rows, topics]``, and whether a row has any counted word."""
+        if self.counts is not None:
+            counts = self.counts[rows]
+            shares = self.model.transform(counts)
+        else:
+            counts = count_words([self.texts[row] for row in rows.tolist()], self.words, self.lexicon)
+            shares = self.model.transform(counts).astype(np.float32)
+        return shares, np.asarray(counts.sum(axis=1)).ravel() > 0
+
+    def parts(self) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """The same for all rows, a part at a time, and which rows these are."""
+        for chosen in row_slices(len(self)):
+            yield chosen, *self.shares(np.arange(chosen.start, chosen.stop))
+
+
+def _fit(inputs: Inputs[LdaClustering]) -> _Topics:
     if inputs.texts is None:
         raise ValueError("`texts` must hold the texts of the rows")
     config, rows = inputs.config, len(inputs.texts)
@@ -121,23 +185,5 @@ def _shares(inputs: Inputs[LdaClustering]) -> tuple[np.ndarray, np.ndarray]:
             f"no word stands in {MIN_TEXTS} of the {len(fitted)} texts (stop words and numbers are left out), so there "
             "are no topics. Use longer or more texts, or kmeans."
         )
-    from sklearn.decomposition import LatentDirichletAllocation
-
-    model = LatentDirichletAllocation(
-        config.n_clusters,
-        learning_method="batch",
-        max_iter=PASSES,
-        random_state=derived_seed(inputs.seed, "clustering", "lda") % 2**32,
-    )
-    if inputs.sample is None:
-        shares = model.fit_transform(counts)
-        return shares, np.asarray(counts.sum(axis=1)).ravel() > 0
-    model.fit(counts)
-    shares, has_words = np.empty((rows, config.n_clusters), dtype=np.float32), np.empty(rows, dtype=bool)
-    lexicon = Lexicon(fitted)
-    for first in range(0, rows, SHARD):
-        chosen = slice(first, min(first + SHARD, rows))
-        of_part = count_words(inputs.texts[chosen], words, lexicon)
-        shares[chosen] = model.transform(of_part)
-        has_words[chosen] = np.asarray(of_part.sum(axis=1)).ravel() > 0
-    return shares, has_words
+    model = find_topics(counts, config.n_clusters, derived_seed(inputs.seed, "clustering", "lda") % 2**32)
+    return _Topics(model, inputs.texts, counts if inputs.sample is None else None, words, Lexicon(fitted))

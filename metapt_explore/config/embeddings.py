@@ -1,4 +1,4 @@
-"""What clusters are made from: a vector for each text, of one of four makes."""
+"""What clusters are made from: a vector for each text, of one of five makes."""
 
 from __future__ import annotations
 
@@ -72,6 +72,15 @@ class ModelStatesEmbeddings(EmbeddingsConfig):
     )
 
 
+class StaticEmbeddings(EmbeddingsConfig):
+    """Of a table of token vectors, averaged over a text (model2vec; Tulkens & van Dongen, 2024); no model runs."""
+
+    title = "meaning, quickly (static vectors of model2vec)"
+    called = "static vectors"
+    kind: Literal["static"]
+    model: Text = Field("minishlab/potion-base-8M", description="folder or hub name of a model2vec model")
+
+
 class FileEmbeddings(EmbeddingsConfig):
     """Of one's own, from a file."""
 
@@ -103,7 +112,9 @@ class FileEmbeddings(EmbeddingsConfig):
 if TYPE_CHECKING:
     AnyEmbeddings = EmbeddingsConfig
 else:
-    AnyEmbeddings = one_of(EmbeddingsConfig, EncoderEmbeddings, TfidfEmbeddings, ModelStatesEmbeddings, FileEmbeddings)
+    AnyEmbeddings = one_of(
+        EmbeddingsConfig, EncoderEmbeddings, TfidfEmbeddings, ModelStatesEmbeddings, StaticEmbeddings, FileEmbeddings
+    )
 
 
 def runs_encoder(study: StudyConfig) -> bool:

@@ -161,9 +161,9 @@ def _absolute_study(tree: Any, folder: Path) -> Any:
     if not isinstance(tree, dict):
         return tree
     tree = _absolute_files(tree, folder)
-    for key in ("model", "encoder"):
+    for key, named in (("model", "name"), ("encoder", "name"), ("embeddings", "model")):
         if isinstance(settings := tree.get(key), dict):
-            tree[key] = _absolute_models(settings, ("name",), folder)
+            tree[key] = _absolute_models(settings, (named,), folder)
     if isinstance(baselines := tree.get("baselines"), list):
         tree["baselines"] = [
             _absolute_models(each, ("encoder", "model"), folder) if isinstance(each, dict) else each

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from metapt_explore.config import ClusteringConfig
+from metapt_explore.cost.calibrate_topics import calibrate_topics
 from metapt_explore.cost.clusterings import AROUND_S, Law, clusters_of, law_of
 from metapt_explore.errors import UserError
 
@@ -15,21 +17,25 @@ from metapt_explore.errors import UserError
 FIRST, ENOUGH_S = 2_000, 1.0
 #: Rows that are assigned to the last fit.
 ASSIGNED = 2_000
-#: Algorithms that read words, of which a calibration has none: their rough constants are taken.
+#: Algorithms that read words, not vectors.
 OF_WORDS = ("lda",)
 
 
-def calibrate_clustering(config: ClusteringConfig, vectors: np.ndarray, rows: int) -> Law | None:
+def calibrate_clustering(
+    config: ClusteringConfig, vectors: np.ndarray, rows: int, texts: Sequence[str] = ()
+) -> Law | None:
     """The law of a clustering with its constants as this machine has them; None where nothing is fitted.
 
     Args:
         config: The clustering.
         vectors: ``[some thousand, width]`` of the study, or like them.
         rows: Texts that it shall be predicted for.
+        texts: Some thousand texts of the study, or like them, for algorithms that read words; their rough constants are
+            taken where there are none.
     """
     law = law_of(config, rows)
     if law is None or config.algorithm in OF_WORDS:
-        return law
+        return law if law is None else calibrate_topics(config, texts, law)
     mini = config.in_mini_batches(rows) or config.algorithm == "minibatch_kmeans"
     points = _reduced(vectors, config.dimensions)
     # Mini-batches of few rows are over at once: rows are repeated, and moved a little.
@@ -121,3 +127,14 @@ def likely_vectors(rows: int, width: int) -> np.ndarray:
     spread = np.arange(1, width + 1) ** -0.35
     centres = 1.5 * random.normal(size=(60, width)) * spread
     return (centres[random.integers(60, size=rows)] + random.normal(size=(rows, width)) * spread).astype(np.float32)
+
+
+def likely_texts(rows: int) -> list[str]:
+    """Made-up sentences of 6 to 19 words whose frequencies fall as in language (Zipf, 1949)."""
+    random = np.random.default_rng(0)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    words = np.array(["".join(random.choice(letters, size=size)) for size in random.integers(2, 9, size=30_000)])
+    shares = np.arange(1, len(words) + 1) ** -1.05
+    drawn = words[random.choice(len(words), size=20 * rows, p=shares / shares.sum())].reshape(rows, 20)
+    sizes = random.integers(6, 20, size=rows)
+    return [" ".join(row[:size]) for row, size in zip(drawn.tolist(), sizes.tolist(), strict=True)]

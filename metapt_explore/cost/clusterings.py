@@ -31,6 +31,7 @@ class Law:
         per_cluster: Exponent of the number of clusters.
         assigned: Seconds of a row that is assigned afterwards (to a fit of 10,000).
         assigned_exponent: Of the fitted rows, in the seconds of an assigned one.
+        fixed: Seconds of a fit whatever its rows.
     """
 
     fit: float
@@ -38,10 +39,11 @@ class Law:
     per_cluster: float = 0.0
     assigned: float = 1e-6
     assigned_exponent: float = 0.0
+    fixed: float = 0.0
 
     def fit_seconds(self, rows: int, clusters: int) -> float:
         """Seconds of a fit."""
-        return float(self.fit * (rows / 10_000) ** self.exponent * (clusters / 8) ** self.per_cluster)
+        return float(self.fixed + self.fit * (rows / 10_000) ** self.exponent * (clusters / 8) ** self.per_cluster)
 
     def assign_seconds(self, rows: int, fitted: int) -> float:
         """Seconds of assigning so many rows to a fit of so many."""

@@ -4,6 +4,8 @@ A measurement is found again while machine, libraries, model and settings are th
 measure once more::
 
     workspace/speeds/<machine and model>-<settings>.json
+
+`metapt plan` writes nothing into a workspace: what it measures lies in the package's own folder (`paths.cache_folder`).
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from metapt_explore.cost.count import Speed
 from metapt_explore.errors import UserError
 from metapt_explore.models.folder import model_folder
 from metapt_explore.models.model_files import safetensors_header
+from metapt_explore.paths import cache_folder
 from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.manifest import manifest
 
@@ -36,31 +39,38 @@ PRODUCT, REPEATS = (256, 768, 3072), 4
 
 
 class KeptSpeeds:
-    """Measurements of one model on this machine.
+    """Measurements of one model on this machine, or by the workers to which it hands out.
 
     Args:
         folder: Of the workspace.
         model: What identifies the model: the hash of its files, its number format, its device.
+        workers: The engine of the workers that measured; this process when None.
     """
 
-    def __init__(self, folder: Path, model: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, model: Mapping[str, Any], *, workers: str | None = None) -> None:
         machine = manifest()
         of_torch = {name: machine["versions"][name] for name in ("torch", "transformers")}
         hardware = {key: machine[key] for key in ("cpu", "cores", "threads", "gpu")}
-        self._folder = folder / "speeds"
-        self._model = _hash([of_torch, hardware, dict(model)])
+        self._folder, self._own = folder / "speeds", cache_folder() / "speeds"
+        self._model = _hash([of_torch, hardware, dict(model), *([workers] if workers else [])])
 
     def find(self, settings: Mapping[str, Any]) -> Speed | None:
-        """The measurement with these settings; None without one."""
+        """The workspace's measurement with these settings; None without one."""
         return _read(self._file(settings))
 
     def keep(self, settings: Mapping[str, Any], speed: Speed) -> None:
         """Keeps a measurement."""
         write_json(self._file(settings), asdict(speed))
 
+    def keep_outside(self, settings: Mapping[str, Any], speed: Speed) -> None:
+        """Keeps a measurement where no workspace is touched."""
+        with suppress(OSError):  # it is found out again
+            write_json(self._own / self._file(settings).name, asdict(speed))
+
     def latest(self) -> Speed | None:
         """The last measurement of the model, whatever its settings; None without one."""
-        speeds = [speed for file in self._folder.glob(f"{self._model}-*.json") if (speed := _read(file)) is not None]
+        files = [file for folder in (self._folder, self._own) for file in folder.glob(f"{self._model}-*.json")]
+        speeds = [speed for file in files if (speed := _read(file)) is not None]
         return max(speeds, key=lambda speed: speed.measured_at or 0.0, default=None)
 
     def _file(self, settings: Mapping[str, Any]) -> Path:

@@ -56,12 +56,14 @@ class Prepared:
         mended: Whether it is such a copy.
         reading: What was read and mended, in a sentence.
         notices: What else is odd about it, a sentence each.
+        rows: Which row of the file each row of `file` was, from 0.
     """
 
     file: Path
     mended: bool
     reading: str
     notices: tuple[str, ...]
+    rows: Sequence[int]
 
 
 def prepare(workspace: Workspace, raw: RawTable, columns: Columns) -> Prepared:
@@ -88,13 +90,14 @@ def prepare(workspace: Workspace, raw: RawTable, columns: Columns) -> Prepared:
     findings = (*raw.findings, *check_values(rows), *check_texts(rows), *labels)
     counts: Counter[str] = Counter()
     file, mended = raw.path, worst(findings) == "error"
+    kept: Sequence[int] = range(len(raw.rows))
     if mended:
-        content, suffix, counts = _repaired(rows)
+        content, suffix, counts, kept = _repaired(rows)
         file = keep_mended(workspace, raw.path, suffix, content)
     notes = [finding for finding in raw.findings if finding.level == "note" and finding.kind != "byte order mark"]
     notices = [finding.message for finding in notes]
     notices += [finding.message for finding in findings if finding.level == "warning" and finding.kind in WORTH_SAYING]
-    return Prepared(file, mended, format_reading(raw, findings, counts), tuple(notices))
+    return Prepared(file, mended, format_reading(raw, findings, counts), tuple(notices), kept)
 
 
 def _refuse_fragments(raw: RawTable) -> None:
@@ -108,13 +111,13 @@ def _refuse_fragments(raw: RawTable) -> None:
             )
 
 
-def _repaired(rows: Rows) -> tuple[bytes, str, Counter[str]]:
+def _repaired(rows: Rows) -> tuple[bytes, str, Counter[str], tuple[int, ...]]:
     """The repaired rows in the kind that suits them, else in the other one."""
     suffixes = (".jsonl", ".csv") if rows.raw.kind in ("json", "jsonl", "parquet") else (".csv", ".jsonl")
     name, problem = rows.raw.path.name, ""
     for suffix in suffixes:
         try:
-            content, counts = repaired(rows, suffix)
+            content, counts, kept = repaired(rows, suffix)
         except NotRepaired as error:
             if error.left_out is not None:
                 raise UserError(
@@ -123,7 +126,7 @@ def _repaired(rows: Rows) -> tuple[bytes, str, Counter[str]]:
                 ) from None
             problem = problem or str(error)
         else:
-            return content, suffix, counts
+            return content, suffix, counts, kept
     raise UserError(f"{name} cannot be mended here. {problem} Repair that in the file, and upload it.")
 
 

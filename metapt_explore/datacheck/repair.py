@@ -58,7 +58,7 @@ def write_repaired(
     if out.exists() or out.is_symlink():
         raise UserError(f"{out} exists: give --fix the name of a new file.")
     try:
-        content, counts = repaired(rows, suffix, task, keep_missing=keep_missing)
+        content, counts, _ = repaired(rows, suffix, task, keep_missing=keep_missing)
     except NotRepaired as error:
         raise UserError(
             f"{rows.raw.path}: --fix cannot repair all of it, and does not write {out}. {error} Repair that by hand "
@@ -70,7 +70,7 @@ def write_repaired(
 
 def repaired(
     rows: Rows, suffix: str, task: TaskConfig | None = None, *, keep_missing: bool = False
-) -> tuple[bytes, Counter[str]]:
+) -> tuple[bytes, Counter[str], tuple[int, ...]]:
     """The content of a file of the rows that a study would use, as UTF-8.
 
     Left out are blank rows, rows whose text is a word such as "nan", later copies of a text, every row of a text that
@@ -85,8 +85,9 @@ def repaired(
         keep_missing: Whether words such as "nan" are texts and labels as others are.
 
     Returns:
-        The content, and how many rows were ``written``, and left out as ``blank``, ``missing``, ``nested``,
-        ``duplicate`` and ``conflicting``; how many ``labels changed`` and ``labels blanked``.
+        The content; how many rows were ``written``, and left out as ``blank``, ``missing``, ``nested``,
+        ``duplicate`` and ``conflicting``, and how many ``labels changed`` and ``labels blanked``; and which rows were
+        written, by their place in the file.
 
     Raises:
         NotRepaired: Where no row is left, or what would be written does not pass the check.
@@ -106,7 +107,7 @@ def repaired(
         table.append(cells)
     content = _checked_text(rows, suffix, table, task=task)
     counts["written"] = len(written_rows)
-    return content, counts
+    return content, counts, tuple(written_rows)
 
 
 def _rows_to_write(rows: Rows, labels: Sequence[str], *, keep_missing: bool) -> tuple[list[int], Counter[str]]:

@@ -3,11 +3,12 @@
 An inner step that is many times shorter than a tuning step adapts nothing: meta-learning is then pooled pre-training
 with fewer rows. Lengths are root mean squares over the numbers of a prompt, so that prompts of any size compare.
 Adam's first step is as long as its rate, whatever the gradient (Kingma and Ba, ICLR 2015, arXiv 1412.6980); a plain
-gradient step is as long as its rate times the gradient, which only a model can tell.
+gradient step is as long as its rate times the gradient, which only a model can tell (`study/inner_gradient.py`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -98,11 +99,22 @@ def tuning_rates(method: MethodConfig, evaluation: EvaluationConfig) -> list[flo
     return sorted(own or evaluation.learning_rates)
 
 
-def expected(method: MetaPTMethod, study: StudyConfig) -> Displacement:
-    """What settings alone tell: rates of Adam are lengths; a plain gradient's is not known without a model.
+def takes_plain_steps(study: StudyConfig) -> bool:
+    """Whether the inner steps of any method are plain gradient steps, whose length only a model can tell."""
+    methods = [method for method in study.methods if isinstance(method, MetaPTMethod)]
+    return any(study.pretraining_of(method).inner_optimiser != "adam" for method in methods)
 
-    Inner steps of Adam move at most as far as their rate times their number, and nearly so while the gradient keeps
-    its direction.
+
+def expected(method: MetaPTMethod, study: StudyConfig, gradient: float | None = None) -> Displacement:
+    """What settings tell: rates of Adam are lengths; a plain step is its rate times the gradient.
+
+    Inner steps move at most as far as one step times their number, and nearly so while the gradient keeps its
+    direction.
+
+    Args:
+        method: The method.
+        study: The study.
+        gradient: Length of a support gradient (root mean square) at the common start, where one was measured.
 
     Example:
         >>> from metapt_explore.config import load_study
@@ -111,24 +123,30 @@ def expected(method: MetaPTMethod, study: StudyConfig) -> Displacement:
         ...                       inner_lr=0.016, inner_steps=3)
         >>> expected(method, study).inner, expected(study.method("MetaPT"), study).inner
         (0.048, None)
+        >>> plain = expected(study.method("MetaPT"), study, gradient=0.01)
+        >>> print(f"{plain.inner:.1g}", plain.warning[:67])
+        0.0003 The inner steps move the prompt 53 times less than one tuning step:
     """
     sizes, evaluation = study.pretraining_of(method), study.evaluation
-    inner_lr = sizes.inner_lr or 0.0
+    step = (sizes.inner_lr or 0.0) * (1.0 if sizes.inner_optimiser == "adam" else gradient or 0.0)
+    known = sizes.inner_optimiser == "adam" or gradient is not None
+    share = math.sqrt(method.adapted_share)  # vectors that stay where they are count in the mean
     return Displacement(
-        inner=round(inner_lr * method.inner_steps, 12) if sizes.inner_optimiser == "adam" else None,
+        inner=round(step * method.inner_steps * share, 12) if known else None,
         outer=sizes.outer_lr,
         tuning=tuning_rate(method, evaluation),
         rates=tuple(tuning_rates(method, evaluation)),
     )
 
 
-def displacement_sentence(name: str, moves: Displacement, steps: int) -> str:
-    """How far a method's steps move the prompt, as far as settings tell.
+def displacement_sentence(name: str, moves: Displacement, steps: int, *, measured: bool = False) -> str:
+    """How far a method's steps move the prompt, as far as settings and a measured gradient tell.
 
     Args:
         name: The method.
         moves: What `expected` returned.
         steps: Its inner steps.
+        measured: Whether the inner steps' length is that of a gradient that was measured.
 
     Example:
         >>> print(displacement_sentence("MetaPT", Displacement(None, 0.01, 0.016), 1))
@@ -136,11 +154,12 @@ def displacement_sentence(name: str, moves: Displacement, steps: int) -> str:
 its inner step only the model can tell: `metapt screen` measures it.
     """
     inner = f"inner step{'s' if steps > 1 else ''}"
-    told = (
-        f"how far in its {inner} only the model can tell: `metapt screen` measures it"
-        if moves.inner is None
-        else f"up to {moves.inner:g} in its {inner}"
-    )
+    if moves.inner is None:
+        told = f"how far in its {inner} only the model can tell: `metapt screen` measures it"
+    elif measured:
+        told = f"about {moves.inner:.2g} in its {inner} (by one support gradient, measured at the start)"
+    else:
+        told = f"up to {moves.inner:g} in its {inner}"
     said = f"about {moves.tuning:g} in a tuning step and {moves.outer:g} in an outer step; {told}."
     return f"{name} moves each number of the prompt by {said} {moves.warning}".rstrip()
 

@@ -24,6 +24,9 @@ GAINS: dict[str, tuple[str, str]] = {
     "own": ("query_other", "query_tuning"),
 }
 
+#: Losses that are shown with their intervals: the adapted rows before and after, other rows before and after each.
+LOSSES = ("support_before", "support_after", "query_before", "query_inner", "query_tuning")
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -113,3 +116,32 @@ def headroom_over_tasks(table: pd.DataFrame) -> dict[str, Estimate]:
         of_draws = (table[before] - table[after]).groupby(table["task"]).mean()
         found[gain] = mean_with_interval(of_draws.to_numpy())
     return found
+
+
+def headroom_losses(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The losses themselves, each with its interval: of every task over its draws, and of their mean over tasks.
+
+    Two intervals that overlap do not say that nothing is gained: a task's rows are the same before and after, so that
+    the gain is known better than either loss (`headroom_of_tasks`).
+
+    Args:
+        table: As for `headroom_of_tasks`.
+
+    Returns:
+        For each task, and last for ``mean over tasks``, its ``name`` and an `Estimate` of each of `LOSSES`, as plain
+        values.
+
+    Example:
+        >>> columns = dict.fromkeys(["support_before", "support_after", "query_inner", "query_tuning"], 1.0)
+        >>> table = pd.DataFrame({"task": [0, 1], "name": ["a", "b"], "query_before": [0.5, 0.75], **columns})
+        >>> [(each["name"], each["query_before"]["value"]) for each in headroom_losses(table)]
+        [('a', 0.5), ('b', 0.75), ('mean over tasks', 0.625)]
+    """
+    of_tasks = table.groupby(["task", "name"], sort=True)
+    records: list[dict[str, Any]] = [
+        {"name": str(name), **{loss: mean_with_interval(rows[loss].to_numpy()).as_dict() for loss in LOSSES}}
+        for (_, name), rows in of_tasks
+    ]
+    means = of_tasks[list(LOSSES)].mean()
+    over = {loss: mean_with_interval(means[loss].to_numpy()).as_dict() for loss in LOSSES}
+    return [*records, {"name": "mean over tasks", **over}]

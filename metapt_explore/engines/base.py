@@ -12,8 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-#: A job that waits, runs, or is no more.
-JobState = Literal["waiting", "running", "gone"]
+from metapt_explore.errors import UserError
+
+#: A job that waits, runs, or is no more; or the engine does not answer.
+JobState = Literal["waiting", "running", "gone", "unknown"]
+
+
+class SubmitFailed(UserError):
+    """An engine took none of the jobs.
+
+    Args:
+        message: What it said.
+        passing: Whether it may take them later: it was busy, or full.
+    """
+
+    def __init__(self, message: str, *, passing: bool) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 @dataclass(frozen=True)
@@ -49,20 +64,23 @@ class Engine(Protocol):
         name: What `--on` calls it.
         slots: Jobs that it runs side by side.
         poll_s: Seconds between two looks at its jobs.
+        trouble: Why it does not answer; empty where it does.
     """
 
     name: str
     slots: int
     poll_s: float
+    trouble: str
 
     def submit(self, jobs: Sequence[Job]) -> list[str]:
         """Starts a worker for each job.
 
         Returns:
-            A handle for each: enough for another process to ask for its state.
+            A handle for each that it took, at least one: enough for another process to ask for its state. Jobs behind
+            those were not taken.
 
         Raises:
-            UserError: Where the engine refuses.
+            SubmitFailed: Where the engine takes none.
         """
         ...
 

@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from metapt_explore.config.machine import MachineConfig, machine_config
+from metapt_explore.config.machine import MachineConfig, RayConfig, machine_config
 from metapt_explore.engines.base import Engine
 from metapt_explore.engines.coordinator import Coordinator
-from metapt_explore.engines.local import LocalEngine
-from metapt_explore.engines.ray import RayEngine
+from metapt_explore.engines.device import compute_as_workers, settings_of
+from metapt_explore.engines.local import LocalEngine, check_cards, cores
+from metapt_explore.engines.pace import Pace
+from metapt_explore.engines.ray import RayEngine, places
 from metapt_explore.engines.slurm import SlurmEngine
 from metapt_explore.errors import UserError, did_you_mean
+from metapt_explore.jobs.gpus import gpus
 from metapt_explore.paths import machine_path
 from metapt_explore.study.pipeline import StudyPipeline
 
@@ -68,12 +71,33 @@ def make_engine(word: str, machine: MachineConfig) -> Engine | None:
     """
     kind, _, number = check_engine(word).partition(":")
     if kind == "local":
-        return LocalEngine(int(number) if number else None)
+        return LocalEngine(int(number) if number else None, machine.local)
     if kind == "slurm":
         return SlurmEngine(machine.slurm)
     if kind == "ray":
         return RayEngine(machine.ray)
     return None
+
+
+def pace_of(study: StudyPipeline, word: str, machine: MachineConfig) -> Pace | None:
+    """How fast the workers of an engine are, as far as that is known; None for `here`. Starts nothing.
+
+    Args:
+        study: The study.
+        word: The engine.
+        machine: Settings of this machine.
+    """
+    kind, _, number = check_engine(word).partition(":")
+    if kind == HERE:
+        return None
+    settings = settings_of(word, machine)
+    if isinstance(settings, RayConfig):
+        slots = places(settings, {"CPU": float(cores()), "GPU": float(len(gpus()))})
+    elif settings is not None:
+        slots = settings.at_once
+    else:
+        slots = LocalEngine(int(number) if number else None, machine.local).slots
+    return Pace(study, word, slots)
 
 
 def hand_out(study: StudyPipeline, word: str, machine: MachineConfig) -> Coordinator | None:
@@ -90,6 +114,9 @@ def hand_out(study: StudyPipeline, word: str, machine: MachineConfig) -> Coordin
     engine = make_engine(word, machine)
     if engine is None:
         return None
+    if isinstance(engine, LocalEngine):
+        check_cards(study.config.model, machine.local.gpus)
+    compute_as_workers(study, word, machine)
     study.elsewhere = coordinator = Coordinator(study, engine, machine)
     return coordinator
 

@@ -16,12 +16,15 @@ from functools import partial
 from typing import Any
 
 from metapt_explore.config.machine import MachineConfig
-from metapt_explore.engines.base import Engine
+from metapt_explore.engines.base import Engine, SubmitFailed
 from metapt_explore.engines.batches import plan_batches
 from metapt_explore.engines.live import LiveBatches
-from metapt_explore.errors import UserError
+from metapt_explore.engines.pace import Pace
+from metapt_explore.engines.patience import Patience
+from metapt_explore.errors import TakenOver, UserError
 from metapt_explore.stages.base import Stage
-from metapt_explore.study.cells import is_light, needed_by, predicted_seconds, with_ancestors
+from metapt_explore.study.cell_table import CellTable
+from metapt_explore.study.cells import is_light, needed_by, with_ancestors
 from metapt_explore.study.failures import Named, PartFailed
 from metapt_explore.study.pipeline import StudyPipeline
 from metapt_explore.study.worker_file import BatchRecord, WorkerRecord
@@ -52,25 +55,40 @@ class Coordinator:
         self._cells: dict[str, Stage] = {}
         self._parents: dict[str, list[str]] = {}
         self._done: set[str] = set()
+        self._is_making = False
+        #: How fast workers are, and what cells take them by that.
+        self._pace: Pace | None = None
+        self._seconds: dict[str, float] = {}
         #: A full disk fails every cell alike, so it stops the run as it does in one process.
         self._no_place: OSError | None = None
+        self._table = CellTable(study.workspace, study.config.name)
+        self._patience = Patience(engine.name, 60 * machine.lost_minutes, study.progress.notice)
 
     # ------------------------------------------------------------------------------ what a run asks of it
 
     def make(self, stages: Sequence[Stage]) -> None:
         """Returns when each of the stages is made or cannot be made (see `study.elsewhere`)."""
         study = self._study
+        if self._is_making:
+            return  # asked from inside
+        self._is_making = True
         with study.remembering():
-            self._look_at(stages)
             try:
+                self._look_at(stages)
                 self._live.adopt(self._ids())
-                seconds = predicted_seconds(study) if len(self._done) < len(self._cells) else {}
-                while self._step(seconds):
+                if len(self._done) < len(self._cells):
+                    self._pace = self._pace or Pace(study, self._engine.name, self._engine.slots)
+                    self._plan_time(self._pace)
+                while self._step():
                     time.sleep(self._engine.poll_s)
+            except TakenOver:
+                self._live.forget()  # the run of another host watches these workers now
+                raise
             except BaseException:
                 self.close()
                 raise
             finally:
+                self._is_making = False
                 study.progress.back_here()
 
     def refuse(self, stage: Stage) -> None:
@@ -119,12 +137,21 @@ class Coordinator:
                 ids[key] = stage.id
         return ids
 
-    def _step(self, seconds: Mapping[str, float]) -> bool:
+    def _plan_time(self, pace: Pace) -> None:
+        self._seconds = pace.seconds()
+        pace.plan(self._study.progress, self._seconds, parents=self._parents, done=self._done)
+
+    def _step(self) -> bool:
         """Takes in what has ended, hands out what can be made; returns whether there is more to wait for."""
+        self._study.progress.stop_if_asked()
         for batch, record, said, end in self._live.ended():
             self._take_in(batch, record, said, lost=True, end=end)
         if self._no_place is not None:
             raise self._no_place
+        if silent_s := self._live.unanswered_s:
+            self._patience.unanswered(silent_s, self._engine.trouble, at_work=self._live.show_life)
+        if self._pace is not None and self._pace.take(self._live.speeds()):
+            self._plan_time(self._pace)
         waiting = self._waiting()
         while light := [key for key in waiting if is_light(self._cells[key]) and self._is_ready(key)]:
             for key in light:
@@ -132,12 +159,14 @@ class Coordinator:
             waiting = self._waiting()
         at_work = self._live.keys & self._cells.keys()
         if not waiting and not at_work:
+            self._tell_cells()
             return False
-        free = self._engine.slots - len(self._live)
-        if free > 0 and waiting:
+        free = self._engine.slots - self._live.at_engine
+        if free > 0 and waiting and self._patience.may_submit:
             longest = 60 * self._machine.batch_minutes
             heavy = {key: self._parents[key] for key in waiting if not is_light(self._cells[key])}
-            batches = plan_batches(heavy, self._done, seconds, free=free, slots=self._engine.slots, longest=longest)
+            slots = self._engine.slots
+            batches = plan_batches(heavy, self._done, self._seconds, free=free, slots=slots, longest=longest)
             self._submit(batches)
         self._tell()
         return True
@@ -179,17 +208,32 @@ class Coordinator:
                 if stage.id not in self._listed:
                     study.enter(stage)
                     self._listed.add(stage.id)
-        self._live.submit([{key: self._cells[key].id for key in batch} for batch in batches])
+        if not batches:
+            return
+        try:
+            self._live.submit([{key: self._cells[key].id for key in batch} for batch in batches])
+        except SubmitFailed as error:
+            self._patience.refused(error, at_work=len(self._live) > 0)
+        else:
+            self._patience.accepted()
 
     def _tell(self) -> None:
+        self._tell_cells()
         shares = self._live.shares()
         # A stage that was stopped goes on from its checkpoint, so its share stays.
         self._shares |= {key: share for key, share in shares.items() if share > self._shares.get(key, 0.0)}
         titles = [self._cells[key].title for key in shares if key in self._cells]
         more = f" and {len(titles) - MAX_NAMED} more" if len(titles) > MAX_NAMED else ""
         said = f": {', '.join(titles[:MAX_NAMED])}{more}" if titles else ""
-        title = f"{len(self._live)} worker{'s' * (len(self._live) != 1)} on {self._engine.name}{said}"
+        number = self._live.at_engine
+        others = "".join(f", {count} on '{host}'" for host, count in Counter(self._live.hosts).items())
+        title = f"{number} worker{'s' * (number != 1)} on {self._engine.name}{others}{said}"
         self._study.progress.at_work(title, self._shares, done=len(self._done), total=len(self._cells))
+
+    def _tell_cells(self) -> None:
+        failed = {key: reason for key, (_, reason) in self._reasons.items() if key not in self._done}
+        blocked = dict.fromkeys(self._blocked() - failed.keys(), "what it is made from cannot be made")
+        self._table.write(self._cells, done=self._done, failed=failed | blocked)
 
     # ------------------------------------------------------------------------------- what workers say
 
@@ -200,6 +244,7 @@ class Coordinator:
             self._note_failed(part)
         made = [key for key in keys if self._is_made(key)]
         self._done.update(made)
+        self._table.made(set(made) & {*said.get("made", [])}, said.get("worker", ""))
         self._study.progress.found(made)
         left = [key for key in keys if key not in self._done and key not in self._blocked()]
         state, current = said.get("state"), said.get("current", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -12,14 +13,18 @@ from typing import Any
 
 import psutil
 
-from metapt_explore.engines.base import Job, JobState
-from metapt_explore.errors import UserError
+from metapt_explore.config.machine import LocalConfig
+from metapt_explore.config.model import ModelConfig
+from metapt_explore.engines.base import Job, JobState, SubmitFailed
+from metapt_explore.errors import UserError, first_line
 from metapt_explore.jobs.gpus import worker_devices
 from metapt_explore.jobs.processes import kill
 from metapt_explore.storage.processes import identity, runs_here
 
 #: Variables by which libraries are told how many threads they may use.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+#: What the system says when it has no room for another process now.
+NO_MORE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 #: Most processes that `local:N` may name.
 MOST = 256
 
@@ -28,13 +33,15 @@ class LocalEngine:
     """Workers that are processes of this machine. They outlive this process, and the next one finds them.
 
     Args:
-        number: Processes; one a card, or one where there is none, when absent.
+        number: Processes; as many as there are cards for, or one where there is none, when absent.
+        settings: What each gets; a card when absent.
     """
 
-    def __init__(self, number: int | None = None) -> None:
+    def __init__(self, number: int | None = None, settings: LocalConfig | None = None) -> None:
         if number is not None and not 1 <= number <= MOST:
             raise UserError(f"--on local:{number}: from 1 to {MOST} processes.")
-        self._devices = worker_devices()
+        #: The cards of each slot; None where no choice is made.
+        self._devices = shared_out(worker_devices(), 1 if settings is None else settings.gpus)
         self.slots = number or len(self._devices)
         self.name = "local" if number is None else f"local:{number}"
         self._started: dict[str, subprocess.Popen[bytes]] = {}
@@ -42,10 +49,20 @@ class LocalEngine:
         self._seen: dict[str, int] = {}
 
     poll_s = 0.2
+    trouble = ""
 
     def submit(self, jobs: Sequence[Job]) -> list[str]:
-        """Starts a process for each job."""
-        return [self._start(job) for job in jobs]
+        """Starts a process for each job, as far as the system lets it."""
+        handles: list[str] = []
+        try:
+            for job in jobs:
+                handles.append(self._start(job))
+        except OSError as error:
+            if not handles and error.errno in NO_MORE:
+                raise SubmitFailed(f"No process can be started: {first_line(error)}.", passing=True) from error
+            if not handles:
+                raise
+        return handles
 
     def _start(self, job: Job) -> str:
         taken = {slot for handle, slot in self._seen.items() if self._is_alive(handle)}
@@ -108,6 +125,59 @@ class LocalEngine:
         """Looks at processes that have just ended, so that none is left as a zombie."""
         for process in self._started.values():
             process.poll()
+
+
+def shared_out(cards: Sequence[str | None], each: int) -> list[str | None]:
+    """The cards of each process, as `CUDA_VISIBLE_DEVICES` names them; cards that are left over are used by none.
+
+    Args:
+        cards: Those that there are; one None where there is none.
+        each: Cards of a process.
+
+    Raises:
+        UserError: Where there are fewer than one process is to have.
+
+    Example:
+        >>> shared_out(["0", "1", "2", "3"], 2), shared_out([None], 1)
+        (['0,1', '2,3'], [None])
+    """
+    there = [card for card in cards if card is not None]
+    if each == 1 and not there:
+        return [None]
+    if len(there) < each:
+        found = f"{len(there)} card{'s' * (len(there) != 1)}"
+        raise UserError(
+            f"`local.gpus: {each}` in the machine file: this machine has {found} that this process may use."
+        )
+    return [",".join(there[first : first + each]) for first in range(0, len(there) - each + 1, each)]
+
+
+def check_cards(model: ModelConfig, each: int) -> None:
+    """Refuses a study that names a card which no process of `local` sees.
+
+    Args:
+        model: The study's model.
+        each: Cards of a process.
+
+    Raises:
+        UserError: Saying how it is written.
+    """
+    places = [model.device, *(model.device_map.values() if isinstance(model.device_map, dict) else [])]
+    numbers = [number for place in places if (number := _card(place)) is not None]
+    if numbers and max(numbers) >= each:
+        key = "device" if _card(model.device) is not None else "device_map"
+        raise UserError(
+            f"model.{key} names card {max(numbers)}, and a process of `--on local` sees {each}, counted from 0. Write "
+            f"`cuda` where any card will do, or `local: {{gpus: {max(numbers) + 1}}}` in the machine file."
+        )
+
+
+def _card(place: str | int) -> int | None:
+    """The number of a card: 1 or `cuda:1`."""
+    if isinstance(place, int):
+        return place
+    kind, _, number = place.partition(":")
+    return int(number) if kind == "cuda" and number.isdecimal() else None
 
 
 def cores() -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from metapt_explore.config.machine import RayConfig
 from metapt_explore.engines.base import Job, JobState
-from metapt_explore.engines.local import THREADS
+from metapt_explore.engines.local import THREADS, cores
 from metapt_explore.errors import UserError, first_line
 
 
@@ -22,6 +22,7 @@ class RayEngine:
 
     name = "ray"
     poll_s = 0.5
+    trouble = ""
 
     def __init__(self, settings: RayConfig) -> None:
         try:
@@ -30,16 +31,21 @@ class RayEngine:
             raise UserError(
                 "--on ray needs a package that is not installed: pip install 'metapt-explore[ray]'"
             ) from None
-        self._ray, self._settings = ray, settings
+        self._ray: Any = ray
+        self._settings = settings
         self._began = not ray.is_initialized()
         if self._began:
-            here: dict[str, Any] = {"num_cpus": settings.cpus * settings.at_once} if settings.address == "local" else {}
+            here: dict[str, Any] = {"num_cpus": max(settings.cpus, cores())} if settings.address == "local" else {}
             try:
                 ray.init(address=settings.address, include_dashboard=False, log_to_driver=False, **here)
             except (ConnectionError, RuntimeError, ValueError) as error:
                 where = f"Ray at '{settings.address}' cannot be reached"
                 raise UserError(f"{where}: {first_line(error)}. `ray.address` stands in the machine file.") from error
-        self.slots = settings.at_once
+        try:
+            self.slots = places(settings, self._ray.cluster_resources())
+        except UserError:
+            self.close()
+            raise
         self._tasks: dict[str, Any] = {}
 
     def submit(self, jobs: Sequence[Job]) -> list[str]:
@@ -86,15 +92,49 @@ class RayEngine:
         self._began = False
 
 
+def places(settings: RayConfig, resources: Mapping[str, float]) -> int:
+    """Tasks at once: no more than this machine has room for, where Ray runs on it alone. A cluster may grow.
+
+    Args:
+        settings: How tasks are asked for.
+        resources: What Ray has.
+
+    Raises:
+        UserError: Where this machine has too few cards for one task, which would wait for ever.
+
+    Example:
+        >>> places(RayConfig(cpus=2), {"CPU": 5.0})
+        2
+    """
+    if settings.address != "local":
+        return settings.at_once
+    room = [settings.at_once, int(resources.get("CPU", 1.0)) // settings.cpus]
+    if settings.gpus:
+        room.append(int(resources.get("GPU", 0.0) / settings.gpus))
+        if not room[-1]:
+            raise UserError(
+                f"`ray.gpus: {settings.gpus:g}` in the machine file: Ray finds {resources.get('GPU', 0.0):g} on this "
+                "machine, so no task would ever begin. Set `ray.gpus: 0`, or `ray.address: auto` for a cluster."
+            )
+    return max(1, min(room))
+
+
 def run_command(command: Sequence[str], log: str, threads: int) -> int:
-    """Runs a worker on a node: Ray has set `CUDA_VISIBLE_DEVICES` for the task. Returns its exit code."""
+    """Runs a worker on a node: Ray has set `CUDA_VISIBLE_DEVICES` for the task. Returns its exit code.
+
+    Where Ray kills the task, or the run that submitted it is killed, the worker sees that and stops with a checkpoint.
+    """
     import subprocess
 
     environment = {**os.environ, **dict.fromkeys(THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
     with (
         Path(log).open("ab") as output,
         subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+            [*command, "--parent", str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
         ) as process,
     ):
         try:

@@ -12,9 +12,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from metapt_explore.config.machine import SlurmConfig
-from metapt_explore.engines.base import Job, JobState
+from metapt_explore.engines.base import Job, JobState, SubmitFailed
 from metapt_explore.errors import UserError, first_line, shortened
 
 #: What squeue calls jobs that have no process yet, or none any more but will be run again.
@@ -32,6 +33,12 @@ WAITING = (
 RUNNING = ("RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT", "STOPPED", "RESIZING")
 #: Seconds that a command of SLURM may take.
 COMMAND_S = 60.0
+#: What SLURM says when it is busy, away, or has enough jobs of this user: the same job may be taken later.
+PASSING = re.compile(
+    r"unable to contact|timed out|temporar|try again|retry|refused|transport endpoint|zero bytes|authentication|"
+    r"MaxSubmit|MaxJob|QOSGrp|AssocGrp|no space left",
+    re.IGNORECASE,
+)
 
 
 class SlurmEngine:
@@ -52,28 +59,32 @@ class SlurmEngine:
             raise UserError("--on slurm: there is no `sbatch` here; start the run where jobs are submitted.")
         self._settings = settings
         self.slots = settings.at_once
+        self.trouble = ""
 
     def submit(self, jobs: Sequence[Job]) -> list[str]:
-        """Submits one job array."""
+        """Submits one job array; where `sbatch` failed and SLURM has it all the same, that one is taken."""
         script = jobs[0].log.with_suffix(".sbatch")
         script.write_text(script_of(jobs, self._settings), encoding="utf-8")
         answer = _run(["sbatch", "--parsable", str(script)])
         number = answer.stdout.strip().partition(";")[0]
         if answer.returncode or not number.isdecimal():
-            said = shortened((answer.stderr or answer.stdout).strip(), 300)
-            raise UserError(
-                f"SLURM refuses the job: {said}. The script is {script}; its settings stand in the machine file."
-            )
+            number = _number_of(script)
+        if not number:
+            said = _said(answer)
+            where = f"The script is {script}; its settings stand in the machine file."
+            raise SubmitFailed(f"SLURM refuses the job: {said}. {where}", passing=bool(PASSING.search(said)))
         return [f"{number}_{index}" for index in range(len(jobs))]
 
     def states(self, handles: Sequence[str]) -> dict[str, JobState]:
-        """How jobs stand; where SLURM does not answer they are taken to run, since nothing may be run twice."""
+        """How jobs stand; unknown where SLURM does not answer: it may well run them."""
         if not handles:
             return {}
         numbers = sorted({handle.partition("_")[0] for handle in handles})
         answer = _run(["squeue", "--noheader", "--array", "--format=%i %T", f"--jobs={','.join(numbers)}"])
         if answer.returncode and "invalid job id" not in answer.stderr.lower():
-            return dict.fromkeys(handles, "running")
+            self.trouble = _said(answer)
+            return dict.fromkeys(handles, "unknown")
+        self.trouble = ""
         lines = [line.split() for line in answer.stdout.splitlines()]
         listed = {words[0]: words[1] for words in lines if len(words) == 2}
         return {handle: state_of(listed.get(handle)) for handle in handles}
@@ -145,10 +156,24 @@ def script_of(jobs: Sequence[Job], settings: SlurmConfig) -> str:
             f'exec >>{shlex.quote(str(jobs[0].log.parent))}/"$batch".log 2>&1',
             *settings.setup,
             f"export OMP_NUM_THREADS={settings.cpus} PYTHONUNBUFFERED=1",
+            # Where jobs ask for no card, a node's cards may be seen all the same, and ids are those of a CPU.
+            *([] if settings.has_cards or settings.device else ["export CUDA_VISIBLE_DEVICES="]),
             f"exec {command}",
             "",
         ]
     )
+
+
+def _number_of(script: Path) -> str:
+    """The number of the job array that was submitted with a script; empty if there is none, or SLURM does not say."""
+    answer = _run(["squeue", "--me", "--noheader", "--array", "--format=%i|%o"])
+    lines = [line.strip().partition("|") for line in answer.stdout.splitlines()]
+    return next((name.partition("_")[0] for name, _, command in lines if command == str(script)), "")
+
+
+def _said(answer: subprocess.CompletedProcess[str]) -> str:
+    """What a command of SLURM said, in one line."""
+    return shortened(" ".join((answer.stderr or answer.stdout).split()), 300)
 
 
 def _run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:

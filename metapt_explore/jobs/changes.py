@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from metapt_explore.config import StudyConfig, parse, to_yaml
+from metapt_explore.config import StudyConfig, load_study, load_tasks, parse, to_yaml
 from metapt_explore.config.reading import parse_yaml
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.jobs.queue import queue_lock
@@ -15,7 +15,7 @@ from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study import delete
 from metapt_explore.study.edit import Changed
-from metapt_explore.study.worker_file import batches_at_work
+from metapt_explore.study.given_out import batches_given_out
 
 
 @contextmanager
@@ -29,10 +29,10 @@ def changing(workspace: Workspace, name: str) -> Iterator[None]:
     with queue_lock(workspace):
         if job_state(workspace, name)["status"] in ACTIVE or workspace.is_locked(name):
             raise UserError(f"A job of '{name}' runs or waits: cancel it, or try again when it has ended.")
-        if batches_at_work(workspace, name):
+        if batches_given_out(workspace, name):
             raise UserError(
-                f"Workers of '{name}' are at work, though the run that started them is gone: `metapt cancel {name}` "
-                "stops them; try again when they have ended."
+                f"Workers of '{name}' are at work or will begin, though the run that asked for them is gone: `metapt "
+                f"cancel {name}` stops them; try again when they have ended."
             )
         yield
 
@@ -55,6 +55,31 @@ def save_edited(workspace: Workspace, config: StudyConfig, changed: Changed | No
         workspace.save_study(config)
         still = [entry for entry in index if changed is None or changed.holds(entry)]
         workspace.write_index(config.name, still)
+
+
+def save_written(workspace: Workspace, name: str, text: str) -> list[str]:
+    """Saves a study as somebody wrote it, in YAML; what is computed and still asked for is found again by its id.
+
+    Args:
+        workspace: The workspace.
+        name: The study.
+        text: All of it; relative paths are relative to the folder where this process runs.
+
+    Returns:
+        A sentence for each old name of a key.
+
+    Raises:
+        UserError: Where the text is no study or another one's, or a job of the study runs or waits.
+    """
+    notices: list[str] = []
+    tree = parse_yaml(text, "what is written here")
+    if not isinstance(tree, dict) or tree.get("name") != name:
+        raise UserError(f"`name` must stay '{name}': to get another study, duplicate this one.")
+    config = load_study(tree, on_notice=notices.append)
+    load_tasks(config.evaluation)
+    with changing(workspace, name):
+        workspace.save_study(config)
+    return notices
 
 
 def duplicate_study(workspace: Workspace, name: str, new_name: str) -> StudyConfig:

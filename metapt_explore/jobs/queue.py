@@ -51,6 +51,7 @@ from metapt_explore.storage.files import is_recent, read_json, write_bytes, writ
 from metapt_explore.storage.host_lock import HostLock
 from metapt_explore.storage.hosts import Host, this_host
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.given_out import stop_workers
 from metapt_explore.study.job_file import cancel_file, write_job
 
 if TYPE_CHECKING:
@@ -180,6 +181,8 @@ def cancel(workspace: Workspace, name: str) -> None:
             write_bytes(cancel_file(workspace, name), b"")
         elif request is not None:
             write_job(workspace, name, {**state, "status": "cancelled", "updated": time.time()})
+        else:
+            stop_workers(workspace, name)  # those of a run that is gone
 
 
 def jobs_table(workspace: Workspace) -> pd.DataFrame:
@@ -190,7 +193,8 @@ def jobs_table(workspace: Workspace) -> pd.DataFrame:
 
     Returns:
         Columns study, status (`job_state` lists them), position (from 1, of those that wait), fraction (0 to 1), stage,
-        seconds_left, error and updated (seconds since 1970).
+        seconds_left, error, updated (seconds since 1970), host (another one that it runs or ran on; empty for this
+        one) and silent_s (seconds that nothing was seen of it).
 
     Example:
         >>> jobs_table(Workspace("workspace"))[["study", "status"]]  # doctest: +SKIP
@@ -211,6 +215,8 @@ def jobs_table(workspace: Workspace) -> pd.DataFrame:
                 "seconds_left": state.get("seconds_left") if state["status"] == "running" else None,
                 "error": state.get("error", ""),
                 "updated": float(state.get("updated", state.get("began", 0.0))),
+                "host": state.get("host", ""),
+                "silent_s": state.get("silent_s"),
             }
         )
     position = 0
@@ -222,6 +228,7 @@ def jobs_table(workspace: Workspace) -> pd.DataFrame:
     order = {"running": 0, "starting": 1, "queued": 2}
     rows.sort(key=lambda row: (order.get(row["status"], 3), row["position"] or 0, -row["updated"]))
     columns = ["study", "status", "position", "fraction", "stage", "seconds_left", "error", "updated"]
+    columns += ["host", "silent_s"]
     return pd.DataFrame(rows, columns=columns)
 
 

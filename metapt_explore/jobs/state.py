@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from metapt_explore.progress.failed_part import FailedPart
+from metapt_explore.progress.state import format_time
 from metapt_explore.storage.files import is_recent, read_json, write_json
 from metapt_explore.storage.host_lock import holder
-from metapt_explore.storage.presence import is_alive, is_in_doubt
-from metapt_explore.storage.processes import ProcessIdentity, is_here, is_same
+from metapt_explore.storage.presence import BEAT_S, LEASE_S, is_alive, is_in_doubt, silent_s
+from metapt_explore.storage.processes import ProcessIdentity, host_of, is_here, is_same
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.job_file import JobRecord, cancel_file, fraction_of_same, read_job
+from metapt_explore.study.worker_file import workers_that_run
 
 if TYPE_CHECKING:
     from metapt_explore.stages.registry import Until
@@ -68,7 +71,8 @@ def job_state(workspace: Workspace, name: str) -> JobRecord:
     Returns:
         Its ``status``: ``none``, ``queued``, ``starting``, ``running``, ``done``, ``incomplete`` (some parts failed,
         see ``failed``), ``partly`` (what was asked for is finished, the study has more), ``failed``, ``cancelled`` or
-        ``stopped`` (its process died); and what `Progress` knows (``stage``, ``fraction``, ``seconds_left`` …).
+        ``stopped`` (its process died); and what `Progress` knows (``stage``, ``fraction``, ``seconds_left`` …). Of one
+        that runs or ran on another host, the ``host``, and how long nothing was seen of it (``silent_s``).
     """
     state = own_state(workspace, name)
     request = read_request(workspace, name)
@@ -115,6 +119,10 @@ def own_state(workspace: Workspace, name: str) -> JobRecord:
     if not record:
         return {"status": "none"}
     alive = workspace.is_locked(name)
+    process = record.get("process")
+    if process is not None and not is_here(process):
+        record["host"] = host_of(process).name
+        record["silent_s"] = silent_s(process, workspace.folder) if alive else None
     if record["status"] == "running" and not alive:
         # It may have ended between the two checks; the file then has its result.
         latest = read_job(workspace, name)
@@ -129,13 +137,43 @@ def own_state(workspace: Workspace, name: str) -> JobRecord:
 
 def settle(workspace: Workspace, name: str) -> None:
     """Waits until it is known whether what works on a study on another host is alive: two minutes at most."""
-    while True:
-        request = read_request(workspace, name) or Request()
-        lock = workspace.study_folder(name) / ".lock"
-        who = [holder(lock, workspace.folder), request.get("worker"), request.get("child")]
-        if not any(is_in_doubt(process, workspace.folder) for process in who):
-            return
+    while hosts_in_doubt(workspace, name):
         time.sleep(SETTLE_POLL_S)
+
+
+def hosts_in_doubt(workspace: Workspace, name: str) -> set[str]:
+    """Other hosts that have to do with a study, and of which nobody here knows yet whether they are alive."""
+    request = read_request(workspace, name) or Request()
+    lock = workspace.study_folder(name) / ".lock"
+    who = [holder(lock, workspace.folder), request.get("worker"), request.get("child")]
+    who += workers_that_run(workspace, name)
+    return {host_of(process).name for process in who if is_in_doubt(process, workspace.folder)}
+
+
+def format_gone(state: Mapping[str, Any]) -> str:
+    """Why a job is ``stopped``, in words.
+
+    Example:
+        >>> format_gone({"status": "stopped"}), format_gone({"status": "stopped", "host": "gpu1"})
+        ('its process is gone', "its process on 'gpu1' is gone")
+    """
+    host = state.get("host")
+    return f"its process on '{host}' is gone" if host else "its process is gone"
+
+
+def format_silent(state: Mapping[str, Any]) -> str:
+    """A sentence where nothing was seen of a running job's host for longer than a heartbeat may take; else empty.
+
+    Example:
+        >>> format_silent({"status": "running", "host": "gpu1", "silent_s": 40.0})
+        "no sign of life from 'gpu1' for 40 s; after 2 min 00 s it counts as gone"
+    """
+    silent = state.get("silent_s")
+    is_silent = isinstance(silent, int | float) and silent > 2 * BEAT_S  # no number is not
+    if state.get("status") != "running" or not is_silent:
+        return ""
+    counts = f"after {format_time(LEASE_S)} it counts as gone"
+    return f"no sign of life from '{state.get('host')}' for {format_time(silent)}; {counts}"
 
 
 def missing_parts(workspace: Workspace, name: str) -> list[dict[str, str]]:

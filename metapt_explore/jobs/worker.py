@@ -37,8 +37,9 @@ from metapt_explore.storage.hosts import this_host
 from metapt_explore.storage.presence import is_alive, present
 from metapt_explore.storage.processes import identity, is_here, is_same
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.given_out import stop_workers
 from metapt_explore.study.job_file import JobRecord, cancel_file, fraction_of_same, read_job, write_job
-from metapt_explore.study.worker_file import STOP_GRACE_S, batches_at_work
+from metapt_explore.study.worker_file import STOP_GRACE_S, open_batches
 
 #: Seconds between checks of the process, of requests, and of a full disk.
 PROCESS_POLL_S = 0.1
@@ -246,14 +247,17 @@ def _watch(workspace: Workspace, name: str, request: Request) -> Exit | None:
     while (started.poll() is None) if started else is_alive(child, workspace.folder):
         if is_cancelling(workspace, name):
             cancelled_at = cancelled_at or time.monotonic()
-            if batches_at_work(workspace, name):
-                grace = STOP_GRACE_S + KILL_GRACE_S  # it waits for the checkpoints of its workers
+            if open_batches(workspace, name):
+                # It takes jobs out of the queue, and waits for the checkpoints of its workers.
+                grace = STOP_GRACE_S + KILL_GRACE_S
             if time.monotonic() - cancelled_at > grace:
                 kill(child)
                 if started:
                     started.wait()
         time.sleep(PROCESS_POLL_S)
     cancelled = cancelled_at is not None or is_cancelling(workspace, name)
+    if cancelled:
+        stop_workers(workspace, name)  # the study's own request to stop is removed now
     return Exit(started.returncode if started else None, cancelled)
 
 

@@ -48,6 +48,28 @@ def model_folder(name: str, revision: str | None = None, kind: hub.RepoKind = hu
     return hub.snapshot(name, kind, patterns=wanted, starters=lambda: _set_up(kind), revision=revision)
 
 
+def is_here(name: str) -> bool:
+    """Whether a model's files are on this machine: a starter that is set up, a folder, or a copy in the hub's cache.
+
+    Args:
+        name: As for `model_folder`; nothing is downloaded.
+
+    Example:
+        >>> is_here("/no/such/folder")
+        False
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    if name in STARTER_MODELS:
+        return has_starter(name)
+    try:
+        if (Path(name).expanduser() / "config.json").exists():
+            return True
+        return isinstance(try_to_load_from_cache(name, "config.json"), str)
+    except (OSError, ValueError, RuntimeError):  # no name of the hub, too long, no home of that user
+        return False
+
+
 def _set_up(kind: hub.RepoKind) -> list[str]:
     """Starter models that are on this machine; every encoder is also a model, but not the other way round."""
     names = {hub.ENCODER: STARTER_ENCODERS, hub.MODEL: tuple(STARTER_MODELS)}.get(kind, ())

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from metapt_explore.config import Family, ModelConfig, Placement, StudyConfig
 from metapt_explore.config.families import FAMILIES
+from metapt_explore.errors import UserError
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.families import family_of, placement_of
 
@@ -39,6 +40,24 @@ class StudyModel:
     def __init__(self, config: StudyConfig, notice: Callable[[str], None]) -> None:
         self._config, self._notice = config, notice
         self._backbone: Backbone | None = None
+        #: Device of the machines that compute for this process, and what the number format `auto` is there.
+        self._workers: tuple[str, str | None] | None = None
+
+    def computed_by(self, device: str, dtype: str | None) -> None:
+        """Lets ids be those of other machines: this process hands out all that runs a model, and loads none.
+
+        Args:
+            device: Where models run there.
+            dtype: What the number format `auto` is there; as it is here when None.
+        """
+        self._workers = (device, dtype)
+        for known in ("device", "identity"):
+            self.__dict__.pop(known, None)
+
+    @property
+    def runs_elsewhere(self) -> bool:
+        """Whether only other machines may run it, see `computed_by`."""
+        return self._workers is not None
 
     @cached_property
     def family(self) -> Family:
@@ -84,6 +103,10 @@ class StudyModel:
         return backbone
 
     def _load(self) -> Backbone:
+        if self._workers is not None:
+            raise UserError(
+                f"The language model is not loaded here: the study's workers compute it, on '{self._workers[0]}'."
+            )
         from metapt_explore.models.load import load_backbone
 
         length = self._config.prompt.length
@@ -117,7 +140,18 @@ class StudyModel:
         """Where it runs."""
         from metapt_explore.models.device import resolve_device
 
-        return resolve_device(self._config.model.device)
+        return resolve_device(self._config.model.device) if self._workers is None else self._workers[0]
+
+    def auto_dtype(self, *, float16: bool = False) -> str:
+        """What the number format `auto` is where the study is computed.
+
+        Args:
+            float16: As for `device.resolve_dtype`.
+        """
+        from metapt_explore.models.device import resolve_dtype
+
+        there = None if self._workers is None else self._workers[1]
+        return there or str(resolve_dtype("auto", self.device, float16=float16)).removeprefix("torch.")
 
     @property
     def _pooling(self) -> str | None:
@@ -133,14 +167,12 @@ class StudyModel:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What the answer of a stage with the language model depends on."""
-        from metapt_explore.models.device import resolve_dtype
         from metapt_explore.models.folder import content_hash, model_folder
 
         model, facts = self._config.model, FAMILIES[self.family]
-        dtype = resolve_dtype(model.dtype, self.device, float16=facts.large)
         return {
             "model": content_hash(model_folder(model.name, model.revision)),
-            "dtype": str(dtype).removeprefix("torch."),
+            "dtype": model.dtype if model.dtype != "auto" else self.auto_dtype(float16=facts.large),
             "device": self.device.split(":")[0],
             "max_text_tokens": model.max_text_tokens,
             "rows_per_pass": model.rows_per_pass,

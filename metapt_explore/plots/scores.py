@@ -141,7 +141,7 @@ def seed_spread(results: pd.DataFrame, methods: Sequence[str] | None = None, row
             figure.add_trace(mean, **where)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=shown, tickangle=angle)
     axis_titles(figure, len(panels), x="method", y=f"{rows} accuracy (%)")
-    return finish(figure)
+    return finish(figure, ticks=room)
 
 
 def _same_seeds(methods: list[series.SeedScores], order: list[str]) -> go.Scatter:

@@ -36,6 +36,12 @@ OTHER_METHODS = (
 #: More bars, rows or columns than this nobody reads: figures show a curve, a picture without names, or the largest.
 MANY = 40
 
+#: Letters on a line of a figure's title: a telephone shows no more.
+TITLE_LINE = 44
+#: Pixels below the lowest panels: ticks, the axis' title and a line of the legend.
+BELOW = 100
+#: Says of a figure that it is a grid of panels.
+PANELS = "panels"
 #: Letters on a line of a panel's title.
 LINE_OF_TITLE = 22
 
@@ -84,7 +90,7 @@ def facets(
     """
     wide = min(columns, len(titles))
     rows = -(-len(titles) // wide)
-    height = rows * panel_height + 90
+    height = rows * panel_height + 130
     figure = make_subplots(
         rows=rows,
         cols=wide,
@@ -95,7 +101,7 @@ def facets(
         horizontal_spacing=0.05 if same_y else 0.08,
     )
     figure.update_annotations(font_size=12)
-    figure.update_layout(height=height)
+    figure.update_layout(height=height, meta=PANELS)
     # Panels at the end of a row that is not full have nothing below them that shows their steps.
     figure.update_xaxes(showticklabels=True)
     return figure
@@ -124,24 +130,36 @@ def axis_titles(figure: go.Figure, count: int, *, x: str, y: str, columns: int =
             figure.update_xaxes(title_text=x, **where)
 
 
-def finish(figure: go.Figure, *, title: str = "") -> go.Figure:
-    """Transparent backgrounds, and a text and grid grey that both light and dark pages carry."""
+def finish(figure: go.Figure, *, title: str = "", ticks: int = 0) -> go.Figure:
+    """Transparent backgrounds, and a text and grid grey that both light and dark pages carry.
+
+    Args:
+        figure: A figure with its traces.
+        title: What stands above it.
+        ticks: Pixels that tick labels below panels take beyond a line.
+    """
     template = go.layout.Template()
     template.layout.font = {"color": TEXT, "size": 13}
     template.layout.hoverlabel = {"align": "left"}
     for axis in (template.layout.xaxis, template.layout.yaxis):
         axis.update(gridcolor=GRID, zeroline=False, linecolor=GRID, ticks="outside", tickcolor=GRID)
         axis.automargin = True
-    two_lines = any("<br>" in (words.text or "") for words in figure.layout.annotations)
     figure.update_layout(
         template=template,
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
-        margin={"l": 60, "r": 20, "t": 112 if two_lines else 70, "b": 50},  # a legend stands above panels' titles
-        legend={"orientation": "h", "yref": "container", "y": 0.995, "yanchor": "top", "x": 1, "xanchor": "right"},
+        margin={"l": 60, "r": 20, "t": 70, "b": 50},
+        # Of the plot, not of the figure: then the plot gives way to a legend of many lines, on a telephone.
+        legend={"orientation": "h", "yref": "paper", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
     )
+    if figure.layout.meta == PANELS:
+        # Below the panels, where it takes the lines that it needs: above them it would lie on their titles.
+        height = figure.layout.height - figure.layout.margin.t - BELOW - ticks
+        place_of_legend = {"y": -(BELOW / 2 + ticks) / height, "yanchor": "top", "x": 0, "xanchor": "left"}
+        figure.update_layout(margin_b=BELOW + ticks, legend=place_of_legend)
     if title:
-        figure.update_layout(title={"text": plain(title), "font": {"size": 14}, "x": 0.01, "xanchor": "left"})
+        lines = "<br>".join(plain(line) for line in textwrap.wrap(escaping.one_line(title), TITLE_LINE))
+        figure.update_layout(title={"text": lines, "font": {"size": 14}, "x": 0.01, "xanchor": "left"})
     return figure
 
 

@@ -74,7 +74,7 @@ def look_of(number: int) -> tuple[str, str]:
 
 
 def group_by_cluster(
-    points: pd.DataFrame, names: Mapping[int, str], looks: Mapping[int, tuple[str, str]]
+    points: pd.DataFrame, names: Mapping[int, str], looks: Mapping[int, tuple[str, str]], total: int
 ) -> list[PointGroup]:
     """A layer for each cluster with a look of its own; all other clusters are one grey layer below, outliers another.
 
@@ -82,6 +82,7 @@ def group_by_cluster(
         points: Columns row, cluster, x and y.
         names: Names of the clusters.
         looks: Colour and symbol of clusters (`coloured_clusters`).
+        total: How many clusters there are, also those without a point among these.
     """
     out, inside = points[points["cluster"] < 0], points[points["cluster"] >= 0]
     groups = []
@@ -91,8 +92,8 @@ def group_by_cluster(
         )
     others = inside[~inside["cluster"].isin(list(looks))]
     if len(others):
-        name = f"the other {others['cluster'].nunique():,} clusters"
-        groups.append(PointGroup(name, others, {"color": GREY, "opacity": 0.4, "symbol": "circle"}))
+        name = f"{total - len(looks):,} others"
+        groups.append(PointGroup(name, others, {"color": GREY, "opacity": 0.35, "symbol": "circle"}))
     of_cluster = {int(str(cluster)): rows for cluster, rows in inside.groupby("cluster")}
     for cluster, (color, symbol) in looks.items():
         if cluster in of_cluster:

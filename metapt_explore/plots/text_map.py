@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,10 +29,16 @@ LARGEST_MAP = 50_000
 LARGEST_WITH_TEXT = 10_000
 HOVER_LETTERS = 120
 HOVER_LINE = 60
-#: A legend of more entries would eat the figure.
+#: A legend of more entries would eat the figure; a list of clusters stands beside the map then.
 LEGEND_ENTRIES = 16
+#: Letters of a name in the legend; of more names than a few so many that two stand side by side on a telephone.
+NAME, SHORT_NAME, FEW_NAMES = 50, 13, 8
+#: Pixels of the map, and with a legend of many names.
+HEIGHT, WITH_NAMES = 600, 690
 #: Cells of the density on each side, and how far it is smoothed, in cells.
 CELLS, SMOOTH = 72, 1.6
+#: Steps of density that have a line above the points of a sample.
+LEVELS = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,17 +92,22 @@ def cluster_map(
     title = f"{total:,} texts"
     if total > LARGEST_MAP:
         points = points.sample(LARGEST_MAP, random_state=0).sort_index()
-        title = f"{LARGEST_MAP:,} of {total:,} texts, sampled at random; the shade beneath is the density of all"
+        title = f"{LARGEST_MAP:,} of {total:,} texts, sampled at random; shade and lines are the density of all"
     figure = go.Figure()
-    if look.density or total > LARGEST_MAP:
-        figure.add_trace(_density(every, look.window))
+    shade = _density(every, look.window) if look.density or total > LARGEST_MAP else None
+    if shade is not None:
+        figure.add_trace(shade)
     names = {int(cluster["cluster"]): str(cluster["name"]) for cluster in clusters}
     written = texts if total <= LARGEST_WITH_TEXT else None
     sizes = every.loc[every["cluster"] >= 0, "cluster"].value_counts()
-    groups = _groups(points, names, look, coloured_clusters(sizes, look.highlighted))
+    looks = coloured_clusters(sizes, look.highlighted)
+    groups = _groups(points, look, lambda shown: group_by_cluster(shown, names, looks, len(sizes)))
+    letters = NAME if len(groups) <= FEW_NAMES else SHORT_NAME
     for group in groups:
-        group.marker.setdefault("size", 5 if total > 5_000 else 7)
-        figure.add_trace(_trace(group, names, written))
+        group.marker.setdefault("size", 4 if total > LARGEST_MAP else 5 if total > 5_000 else 7)
+        figure.add_trace(_trace(group, names, written, letters))
+    if shade is not None and total > LARGEST_MAP:
+        figure.add_trace(_density_lines(shade))
     ringed = points[points["row"].isin(list(marked))] if marked else points.iloc[:0]
     if len(ringed):
         figure.add_trace(_ring(ringed))
@@ -105,12 +116,14 @@ def cluster_map(
     figure = finish(figure, title=title)
     entries = sum(group.listed for group in groups) + bool(len(ringed))
     with_scale = any("colorbar" in group.marker for group in groups)
-    _lay_out(figure, look, legend_y=-0.36 if with_scale else -0.18, with_legend=1 < entries <= LEGEND_ENTRIES)
+    with_legend = 1 < entries <= LEGEND_ENTRIES
+    height = WITH_NAMES if with_legend and entries > FEW_NAMES else HEIGHT
+    _lay_out(figure, look, legend_y=-0.36 if with_scale else -0.18, with_legend=with_legend, height=height)
     return figure
 
 
 def _groups(
-    points: pd.DataFrame, names: Mapping[int, str], look: MapLook, looks: Mapping[int, tuple[str, str]]
+    points: pd.DataFrame, look: MapLook, by_cluster: Callable[[pd.DataFrame], list[PointGroup]]
 ) -> list[PointGroup]:
     """The points in groups that are drawn alike, what lies above last."""
     behind = []
@@ -120,7 +133,7 @@ def _groups(
         if len(rest):
             behind = [PointGroup("other clusters", rest, {"color": GREY, "opacity": 0.15})]
     if look.colour is None:
-        return [*behind, *group_by_cluster(points, names, looks)]
+        return [*behind, *by_cluster(points)]
     values = look.colour.reindex(points["row"]).set_axis(points.index)
     if not pd.api.types.is_numeric_dtype(values):
         return [*behind, *group_by_category(points, values)]
@@ -136,20 +149,20 @@ def _groups(
     ]
 
 
-def _trace(group: PointGroup, names: Mapping[int, str], texts: pd.Series | None) -> go.Scattergl:
+def _trace(group: PointGroup, names: Mapping[int, str], texts: pd.Series | None, letters: int) -> go.Scattergl:
     rows = group.points
-    readable: dict[str, Any] = {"hoverinfo": "name"}
+    readable: dict[str, Any] = {"hoverinfo": "text", "hovertext": plain(group.name, NAME)}
     if texts is not None:
         hover = [hover_text(text) for text in texts.reindex(rows["row"])]
         if not group.named:  # its name does not say the cluster
-            of = [plain(names.get(int(cluster), OUTLIERS), 50) for cluster in rows["cluster"]]
+            of = [plain(names.get(int(cluster), OUTLIERS), NAME) for cluster in rows["cluster"]]
             hover = [f"{text}<br>{cluster}" for text, cluster in zip(hover, of, strict=True)]
         if group.notes is not None:
             title = plain(group.name, 40)
             hover = [f"{text}<br>{title}: {note:.3g}" for text, note in zip(hover, group.notes, strict=True)]
         readable = {"text": hover, "hovertemplate": "%{text}" if group.named else "%{text}<extra></extra>"}
     elif not group.named:
-        told = {cluster: plain(name, 50) for cluster, name in names.items()}
+        told = {cluster: plain(each, NAME) for cluster, each in names.items()}
         note = "" if group.notes is None else f"<br>{plain(group.name, 40)}: %{{marker.color:.3g}}"
         of_cluster = rows["cluster"].map(lambda cluster: told.get(cluster, OUTLIERS)).to_list()
         readable = {"text": of_cluster, "hovertemplate": f"%{{text}}{note}<extra></extra>"}
@@ -158,7 +171,7 @@ def _trace(group: PointGroup, names: Mapping[int, str], texts: pd.Series | None)
         y=rows["y"].to_numpy(dtype="float32"),
         mode="markers",
         marker=group.marker,
-        name=plain(group.name, 50),
+        name=plain(group.name, letters if group.named else NAME),
         showlegend=group.listed,
         customdata=rows["row"].to_numpy(dtype="int32"),
         **readable,
@@ -200,6 +213,26 @@ def _density(points: pd.DataFrame, window: Window | None) -> go.Contour:
     )
 
 
+def _density_lines(shade: go.Contour) -> go.Scattergl:
+    """The shade's lines above the points: so many points hide what lies beneath them."""
+    from contourpy import contour_generator
+
+    levels = np.linspace(0, float(np.max(shade.z)), LEVELS + 1)[1:-1]
+    generator = contour_generator(shade.x, shade.y, shade.z)
+    gap = np.full((1, 2), np.nan)
+    ends = [part for level in levels for line in generator.lines(level) for part in (np.asarray(line), gap)]
+    places = np.concatenate(ends) if ends else gap
+    return go.Scattergl(
+        x=places[:, 0].astype("float32"),
+        y=places[:, 1].astype("float32"),
+        mode="lines",
+        line={"width": 1, "color": "rgba(45, 45, 45, 0.75)"},
+        showlegend=False,
+        hoverinfo="skip",
+        name="density",
+    )
+
+
 def _written(name: MapName) -> dict[str, Any]:
     """A name as a label that is read over points, on a light page and a dark one."""
     return {
@@ -213,12 +246,12 @@ def _written(name: MapName) -> dict[str, Any]:
     }
 
 
-def _lay_out(figure: go.Figure, look: MapLook, *, legend_y: float, with_legend: bool) -> None:
+def _lay_out(figure: go.Figure, look: MapLook, *, legend_y: float, with_legend: bool, height: int) -> None:
     left, right, bottom, top = look.window or (None, None, None, None)
     figure.update_xaxes(title_text=look.axes[0], **({} if left is None else {"range": [left, right]}))
     figure.update_yaxes(title_text=look.axes[1], **({} if bottom is None else {"range": [bottom, top]}))
     figure.update_layout(
-        height=600,
+        height=height,
         hovermode="closest",
         showlegend=with_legend,
         legend={

@@ -52,7 +52,7 @@ def agreement_map(
         return nothing_yet("No auxiliary task has been compared with another task.")
     title = "agreement of gradients, " + ("corrected for noise" if value == "corrected" else "as observed")
     if len(down) > MANY:
-        return _many_agreements(pairs, down, across, value, f"{title}; {len(down):,} tasks, alike ones side by side")
+        return _many_agreements(pairs, down, across, value, f"{title}; {len(down):,} tasks, alike ones together")
     error = "corrected_standard_error" if value == "corrected" else "standard_error"
     known = {}
     for row in pairs.to_dict(orient="records"):

@@ -89,6 +89,8 @@ class Progress:
         #: Finished shares of stages that other processes compute; None while this process computes.
         self._elsewhere: dict[str, float] | None = None
         self._elsewhere_began = self._finished_then = 0.0
+        #: What a unit of planned work takes where several processes share it; None where nobody knows.
+        self._shared_rate: float | None = None
         #: What a unit of planned work takes, by the plan; None where nobody knows.
         self.seconds_for_work: float | None = None
         #: What an earlier run of the same had finished: shown until the finished stages are found again.
@@ -114,10 +116,29 @@ class Progress:
         self._least = self.state.fraction
         self._plan(works, seconds_for_work)
 
+    @property
+    def planned(self) -> dict[str, float]:
+        """The planned work of each stage, by key."""
+        return dict(self._planned)
+
+    def plan_shared(self, works: dict[str, float], *, rate: float | None) -> None:
+        """Sets the work of the same run where other processes do it side by side.
+
+        Args:
+            works: As for `plan`.
+            rate: Seconds for a unit of it, all of them together; None where nobody knows.
+        """
+        self.plan_again(works)  # what this process takes matters no more
+        self._shared_rate = rate
+        if self._elsewhere is not None:  # what was measured was in other units
+            self._elsewhere_began, self._finished_then = time.monotonic(), self._finished_work()
+        self._publish()
+
     def _plan(self, works: dict[str, float], seconds_for_work: float | None) -> None:
         self._planned = dict(works)
         self.seconds_for_work = seconds_for_work
         self._computed_seconds = self._computed_work = 0.0
+        self._shared_rate = None
         self._publish()
 
     def found(self, keys: Iterable[str]) -> None:
@@ -165,7 +186,7 @@ class Progress:
         self._last = time.monotonic()
         self.state.done = done
         self._publish()
-        self._stop_if_asked()
+        self.stop_if_asked()
 
     def at_work(self, title: str, stages: Mapping[str, float], *, done: int, total: int) -> None:
         """Other processes compute stages side by side; may raise to stop.
@@ -182,13 +203,18 @@ class Progress:
             self._elsewhere_began, self._finished_then = time.monotonic(), self._finished_work()
         self.state.stage, self.state.done, self.state.total = title, done, total
         self._publish()
-        self._stop_if_asked()
+        self.stop_if_asked()
 
     def back_here(self) -> None:
         """This process computes again; what others computed is finished or given up."""
         self._elsewhere = None
 
-    def _stop_if_asked(self) -> None:
+    def stop_if_asked(self) -> None:
+        """Ends the work where it was asked to stop, another host has taken it over, or its time is over.
+
+        Raises:
+            Cancelled: Saying which.
+        """
         if self._should_stop():
             raise Cancelled("The study was asked to stop.")
         if self.deadline is not None and time.monotonic() > self.deadline:
@@ -226,7 +252,8 @@ class Progress:
             seconds, work = time.monotonic() - self._elsewhere_began, finished - self._finished_then
             # Workers begin by loading models: from the first steps after it nobody can tell how long the rest takes.
             measured = seconds > MIN_MEASURED_S and work > LEAST_SHARE * total
-            self.state.seconds_left = (total - finished) * seconds / work if measured else None
+            shared = seconds / work if measured else self._shared_rate
+            self.state.seconds_left = None if shared is None else (total - finished) * shared
             self.tell(self.state)
             return
         part = 0.0

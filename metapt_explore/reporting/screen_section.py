@@ -20,10 +20,16 @@ METHODS_CAPTION = (
     "rather than on another task's, which is what pooling cannot have. Displacement: root mean square over the numbers "
     "of the prompt, of all inner steps, one outer step and one tuning step."
 )
-#: How to read the table of tasks.
+#: How to read the table of losses.
+LOSSES_CAPTION = (
+    "Losses in nats, with 95 % intervals (of a task over its draws, which are few; of the mean over tasks): of the few "
+    "support rows, before and after the method's inner steps; of other rows of the task, before, after the inner "
+    "steps, and after steps as few-shot tuning takes them."
+)
+#: How to read the table of gains.
 TASKS_CAPTION = (
-    "Losses in nats at the initial prompt: of the few support rows before and after the inner steps, of other rows "
-    "before, and what adapting takes off the latter (95 % interval over draws; they are few)."
+    "What adapting takes off the loss of a task's other rows, in nats (95 % interval over draws). Rows are the same "
+    "before and after, so that a gain is known better than the losses."
 )
 
 
@@ -53,8 +59,28 @@ def screening_table(screenings: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def losses_table(losses: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """A row for each auxiliary task, and one for the mean over tasks: losses before and after adapting, with intervals.
+
+    Args:
+        losses: What `headroom_losses` made of a table of headroom; ``losses`` of an entry of `Record.screenings`.
+    """
+    shown = {
+        "support_before": "support before",
+        "support_after": "support after",
+        "query_before": "others before",
+        "query_inner": "after inner steps",
+        "query_tuning": "after tuning steps",
+    }
+    rows = [
+        {"task": each["name"], **{name: format_estimate(Estimate.of(each[loss]), 3) for loss, name in shown.items()}}
+        for each in losses
+    ]
+    return pd.DataFrame(rows)
+
+
 def headroom_table(tasks: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """A row for each auxiliary task: losses before adapting, and what adapting gains.
+    """A row for each auxiliary task: what adapting gains.
 
     Args:
         tasks: ``headroom`` of an entry of `Record.screenings`.
@@ -62,9 +88,6 @@ def headroom_table(tasks: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     rows = [
         {
             "task": task["name"],
-            "support before": f"{task['support_before']:.3f}",
-            "support after": f"{task['support_after']:.3f}",
-            "others before": f"{task['query_before']:.3f}",
             "inner steps": format_estimate(Estimate.of(task["inner"]), 3),
             "tuning steps": format_estimate(Estimate.of(task["tuning"]), 3),
             "own over another's rows": format_estimate(Estimate.of(task["own"]), 3),
@@ -89,5 +112,8 @@ def add_screenings(document: Document, record: Record) -> None:
     document.add(Bullets(screening_sentences(record.screenings)))
     document.add(Table(screening_table(record.screenings), METHODS_CAPTION))
     for told in record.screenings:
+        whose = f"The tasks of {told['method']}."
+        if told.get("losses"):
+            document.add(Table(losses_table(told["losses"]), f"{whose} {LOSSES_CAPTION}"))
         if told.get("headroom"):
-            document.add(Table(headroom_table(told["headroom"]), f"The tasks of {told['method']}. {TASKS_CAPTION}"))
+            document.add(Table(headroom_table(told["headroom"]), f"{whose} {TASKS_CAPTION}"))

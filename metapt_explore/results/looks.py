@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from metapt_explore.diagnostics.headroom import headroom_losses
 from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
 
@@ -32,7 +33,7 @@ def agreement_of(workspace: Workspace, done: list[IndexEntry]) -> pd.DataFrame:
 
 
 def screenings_of(workspace: Workspace, done: list[IndexEntry]) -> list[dict[str, Any]]:
-    """What screenings found: method, seed, figures, and headroom task by task.
+    """What screenings found: method, seed, figures, losses and headroom task by task.
 
     Args:
         workspace: Where artifacts lie.
@@ -43,7 +44,9 @@ def screenings_of(workspace: Workspace, done: list[IndexEntry]) -> list[dict[str
         if entry["kind"] == "screen":
             artifact = workspace.artifact(entry["id"])
             headroom = workspace.artifact(artifact.stage["parents"]["headroom"])
-            tasks = headroom.summary.get("tasks", []) if headroom.finished else []
-            about = {"method": entry["method"], "init_seed": entry["init_seed"]}
-            found.append({**about, **artifact.summary, "headroom": tasks})
+            about: dict[str, Any] = {"method": entry["method"], "init_seed": entry["init_seed"]}
+            about |= {**artifact.summary, "headroom": headroom.summary.get("tasks", []) if headroom.finished else []}
+            if headroom.finished:
+                about["losses"] = headroom_losses(headroom.table("headroom"))
+            found.append(about)
     return found

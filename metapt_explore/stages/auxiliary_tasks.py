@@ -219,7 +219,7 @@ class Tasks(Stage):
         found = self.maybe_parent(f"memberships {place + 1}")
         if found is None:  # known groups and the like
             return own_members(labels)
-        probabilities = found.tensors("memberships")["memberships"].float().numpy()
+        probabilities = found.tensors("memberships")["memberships"].numpy()
         return probable_members(probabilities, labels, auxiliary.min_probability)
 
     def _told(self, made: list[AuxiliaryTasks], labels: list[np.ndarray], parts: Sequence[Artifact]) -> dict[str, Any]:

@@ -190,7 +190,6 @@ class Baseline(Stage):
 
     def inputs(self) -> dict[str, Any]:
         """The model that it runs."""
-        from metapt_explore.models.device import resolve_dtype
         from metapt_explore.models.folder import content_hash, model_folder
 
         if isinstance(self.baseline, StaticEmbeddingsBaseline):
@@ -202,7 +201,7 @@ class Baseline(Stage):
         folder = model_folder(encoder.name, encoder.revision, kind)
         inputs = {kind.title: content_hash(folder), "device": device.split(":")[0]}
         if isinstance(self.baseline, SetFitBaseline):  # its package trains in the number format of the files
-            inputs["training_dtype"] = str(resolve_dtype("auto", device)).removeprefix("torch.")
+            inputs["training_dtype"] = self.pipeline.model.auto_dtype()
         return inputs
 
     def compute(self, out: ArtifactWriter) -> None:

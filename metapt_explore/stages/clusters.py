@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 LONG_S = 15.0
 
 
+def takes_long(seconds: float) -> bool:
+    """Whether another process does it: a fit cannot be stopped, a process can."""
+    return seconds > LONG_S
+
+
 @dataclass(frozen=True, eq=False)
 class Clusters(Stage):
     """A clustering.
@@ -111,7 +116,7 @@ class Clusters(Stage):
     @property
     def is_long(self) -> bool:
         """Whether it takes so long that another process does it: a fit cannot be stopped, a process can."""
-        return rough_seconds(self.clustering, self.texts) > LONG_S
+        return takes_long(rough_seconds(self.clustering, self.texts))
 
     @property
     def units(self) -> int:

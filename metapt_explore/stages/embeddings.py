@@ -1,4 +1,4 @@
-"""A vector for each pre-training text: of the sentence encoder, the words, the language model, or one's own."""
+"""A vector for each pre-training text: of an encoder, a static table, the words, the language model, or one's own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from metapt_explore.config.embeddings import (
     EncoderEmbeddings,
     FileEmbeddings,
     ModelStatesEmbeddings,
+    StaticEmbeddings,
     TfidfEmbeddings,
 )
 from metapt_explore.cost.count import Reckoning, Work
@@ -98,19 +99,21 @@ class Embeddings(Stage):
             tokens = pooling.tokens(encoder.max_tokens)
             return {"max_tokens": tokens, "batch_size": encoder.batch_size, **pooling.unusual}
         drawn = {"seed": self.study.seed} if isinstance(settings, TfidfEmbeddings) else {}
-        return {**settings.model_dump(mode="json", exclude={"file"}), **drawn}
+        return {**settings.model_dump(mode="json", exclude={"file", "model"}), **drawn}
 
     def inputs(self) -> dict[str, Any]:
         """The content of the encoder's files, of the language model's, or of the user's own."""
+        from metapt_explore.models.folder import content_hash, model_folder
+
         settings = self.settings
         if isinstance(settings, FileEmbeddings):
             from metapt_explore.clusters.own_vectors import vectors_fingerprint
 
             return {"vectors": vectors_fingerprint(settings)}
+        if isinstance(settings, StaticEmbeddings):
+            return {"static_model": content_hash(model_folder(settings.model, kind=hub.STATIC))}
         if not isinstance(settings, EncoderEmbeddings):
             return super().inputs()
-        from metapt_explore.models.folder import content_hash, model_folder
-
         encoder = self.study.encoder
         folder = model_folder(encoder.name, encoder.revision, hub.ENCODER)
         return {"encoder": content_hash(folder), "device": self.pipeline.model.device.split(":")[0]}
@@ -166,6 +169,11 @@ class Embeddings(Stage):
             return lambda chosen: encoder.embed(
                 written[chosen.start : chosen.stop], on_rows=lambda done: self.advance(chosen.start + done)
             )
+        if isinstance(settings, StaticEmbeddings):
+            from metapt_explore.baselines.static_embeddings import static_encoder
+
+            static, lines = static_encoder(settings.model), texts_of(texts.table("texts"))
+            return lambda chosen: static(lines[chosen.start : chosen.stop])
         vectors = self._vectors(out)
         return lambda chosen: vectors[chosen.start : chosen.stop]
 
@@ -176,6 +184,10 @@ class Embeddings(Stage):
             from metapt_explore.clusters.word_vectors import word_vectors
 
             return word_vectors(texts_of(rows), settings.dimensions, seed=self.study.seed).astype(np.float32)
+        if isinstance(settings, StaticEmbeddings):
+            from metapt_explore.baselines.static_embeddings import static_encoder
+
+            return static_encoder(settings.model)(texts_of(rows))
         if isinstance(settings, ModelStatesEmbeddings):
             from metapt_explore.clusters.model_vectors import model_vectors
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from metapt_explore.config import RandomGroups
+from metapt_explore.cost.clusterings import rough_seconds
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.texts import counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
+from metapt_explore.storage.shards import StoredVectors
 from metapt_explore.storage.studies import Subject
-from metapt_explore.storage.vectors import read_vectors_of
+from metapt_explore.storage.vectors import read_vectors_of, vector_files
 from metapt_explore.texts.rows import texts_of
 
 
@@ -79,23 +79,40 @@ class Memberships(Stage):
         """Nothing but the clustering matters."""
         return {}
 
+    @property
+    def units(self) -> int:
+        """Percent of the texts."""
+        return 100
+
     def compute(self, out: ArtifactWriter) -> None:
         """Finds the probabilities, of k-means and the like from the clusters, of others by clustering again."""
         import torch
 
-        from metapt_explore.clusters.grouping import Inputs
-        from metapt_explore.clusters.memberships import meaning, membership_summary, membership_table, memberships
+        from metapt_explore.clusters.make import ClusterJob, inputs_of
+        from metapt_explore.clusters.memberships import meaning, membership_summary, soft_clusters
+        from metapt_explore.clusters.other_process import soften_in_other_process
 
-        clustering = self.study.clustering(self.name)
-        seed = self.study.seed if clustering.own_seed is None else clustering.own_seed
-        vectors = read_vectors_of(self.parent("embeddings"))
+        self.advance(0)
+        clustering, clusters = self.study.clustering(self.name), Clusters(self.pipeline, self.name)
         labels = self.parent("clusters").table("clusters")["cluster"].to_numpy()
         texts = texts_of(self.parent("texts").table("texts"))
-        probabilities = memberships(Inputs(vectors, clustering, seed, texts=texts), labels)
-        table = membership_table(probabilities, labels)
-        out.write_tensors("memberships", {"memberships": torch.from_numpy(probabilities.astype(np.float16))})
-        out.write_table("memberships", table)
-        out.write_summary({"is": meaning(clustering), "clusters": probabilities.shape[1], **membership_summary(table)})
+        groups: list[str | None] = [None] * len(texts)
+        job = ClusterJob(StoredVectors([]), clustering, self.study.seed, texts=texts, groups=groups, like=labels)
+        if clusters.is_long:
+            found = soften_in_other_process(
+                job,
+                vector_files(self.parent("embeddings")),
+                out.folder / "checkpoint" / "memberships",
+                seconds=rough_seconds(clustering, len(texts)),
+                on_share=lambda share: self.advance(int(100 * share)),
+            )
+        else:
+            job = replace(job, vectors=read_vectors_of(self.parent("embeddings")), like=None)
+            found = soft_clusters(inputs_of(job), labels, lambda rows: self.advance(int(100 * rows / len(labels))))
+        out.write_tensors("memberships", {"memberships": torch.from_numpy(found.matrix)})
+        out.write_table("memberships", found.table)
+        summary = membership_summary(found.table)
+        out.write_summary({"is": meaning(clustering), "clusters": found.matrix.shape[1], **summary})
 
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:

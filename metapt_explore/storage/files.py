@@ -57,7 +57,7 @@ def in_place_of(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Writes a file under a temporary name, flushes it to disk and renames it into place."""
     with in_place_of(path) as temporary:
         temporary.write_bytes(content)

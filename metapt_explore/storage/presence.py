@@ -299,6 +299,18 @@ def is_gone(workspace: Path, host: str, pid: int) -> bool:
     return process is None or not is_alive(process, workspace)
 
 
+def silent_s(process: Any, workspace: Path) -> float | None:
+    """Seconds that the heartbeat of a process of another host stands still, as far as this process has watched it.
+
+    Returns:
+        None where that says nothing: it is one of ours, its lock is seen, or it is dead.
+    """
+    if is_here(process) or not is_alive(process, workspace):
+        return None
+    file = file_of(workspace, process)
+    return _watched[file].silent_s if lock_state(file) != "held" and file in _watched else None
+
+
 def is_in_doubt(process: Any, workspace: Path) -> bool:
     """Whether nobody knows yet if a process of another host is alive: its heartbeat was not seen to change."""
     if is_here(process) or not is_alive(process, workspace):

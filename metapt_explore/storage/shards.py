@@ -169,6 +169,17 @@ class StoredVectors:
 Vectors = np.ndarray | StoredVectors
 
 
+def row_slices(rows: int, size: int = SHARD) -> Iterator[slice]:
+    """Parts of so many rows, one after the other.
+
+    Example:
+        >>> list(row_slices(20_000))
+        [slice(0, 16384, None), slice(16384, 20000, None)]
+    """
+    for first in range(0, rows, size):
+        yield slice(first, min(first + size, rows))
+
+
 def parts(vectors: Vectors, size: int = SHARD) -> Iterator[tuple[slice, np.ndarray]]:
     """Vectors part by part, in float32.
 
@@ -179,6 +190,5 @@ def parts(vectors: Vectors, size: int = SHARD) -> Iterator[tuple[slice, np.ndarr
     Yields:
         Which rows, and their vectors.
     """
-    for first in range(0, len(vectors), size):
-        chosen = slice(first, min(first + size, len(vectors)))
+    for chosen in row_slices(len(vectors), size):
         yield chosen, np.asarray(vectors[chosen], dtype=np.float32)

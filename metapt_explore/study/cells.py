@@ -12,7 +12,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from metapt_explore.cost.count import Reckoning, seconds_of
+from metapt_explore.cost.count import Reckoning, Speed, seconds_of
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.stages.base import PARTS, Needs, Stage
 from metapt_explore.stages.registry import REQUESTS, asked, count, parts_until, shares
@@ -127,17 +127,25 @@ def is_light(stage: Stage) -> bool:
     return stage.uses == "nothing" and quick
 
 
-def cells_of(pipeline: StudyPipeline, until: str = "all", init_seeds: Collection[int] | None = None) -> list[Cell]:
+def cells_of(
+    pipeline: StudyPipeline,
+    until: str = "all",
+    init_seeds: Collection[int] | None = None,
+    *,
+    seconds: Mapping[str, float] | None = None,
+) -> list[Cell]:
     """The cells of a study, in the order in which they can be made; computes nothing.
 
     Args:
         pipeline: The study.
         until: How far.
         init_seeds: Initialisation seeds; all of the study's when absent.
+        seconds: What each takes where it is computed; predicted for this machine when absent.
     """
     with pipeline.remembering():
         stages = stages_until(pipeline, until, init_seeds)
-        seconds, memory = predicted_seconds(pipeline, init_seeds), predicted_memory(pipeline)
+        seconds = predicted_seconds(pipeline, init_seeds) if seconds is None else seconds
+        memory = predicted_memory(pipeline)
         return [_cell(stage, seconds, memory) for stage in stages.values()]
 
 
@@ -164,10 +172,17 @@ def _cell(stage: Stage, seconds: Mapping[str, float], memory: Mapping[Needs, flo
     )
 
 
-def predicted_seconds(pipeline: StudyPipeline, init_seeds: Collection[int] | None = None) -> dict[str, float]:
-    """What cells take on this machine, by key; empty where nobody knows how fast it runs the model.
+def predicted_seconds(
+    pipeline: StudyPipeline, init_seeds: Collection[int] | None = None, *, speed: Speed | None = None
+) -> dict[str, float]:
+    """What cells take, by key; empty where nobody knows how fast the model runs.
 
-    The seconds of the last measurement, as `metapt plan` keeps it; without one, shares of the work times a rough speed.
+    By a measurement; without one, shares of the work times a rough speed.
+
+    Args:
+        pipeline: The study.
+        init_seeds: Initialisation seeds; all of the study's when absent.
+        speed: The measurement; this machine's last one when absent, as `metapt plan` and runs keep it.
     """
     from metapt_explore.cost.speeds import KeptSpeeds
 
@@ -177,16 +192,15 @@ def predicted_seconds(pipeline: StudyPipeline, init_seeds: Collection[int] | Non
         counts = text_counts(pipeline, made, pipeline.finished_splits())
         reckoning = Reckoning.of(pipeline.config, pipeline.placement, texts=counts)
         works = shares(pipeline, reckoning, init_seeds)
-        rate = first_rate(pipeline, list(init_seeds or pipeline.config.evaluation.init_seeds), works)
-        if rate is None:
-            return {}
-        seconds = {key: work * rate for key, work in works.items()}
-        speed = KeptSpeeds(pipeline.workspace.folder, pipeline.model.identity).latest()
-        if speed is not None:
-            again = Reckoning.of(pipeline.config, pipeline.placement, texts=counts)
-            counted = count(pipeline, again, init_seeds)
-            seconds |= {key: seconds_of(work, speed) for key, work in counted.items()}
-        return seconds
+        speed = speed or KeptSpeeds(pipeline.workspace.folder, pipeline.model.identity).latest()
+        if speed is None:
+            rate = first_rate(pipeline, list(init_seeds or pipeline.config.evaluation.init_seeds), works)
+            return {} if rate is None else {key: work * rate for key, work in works.items()}
+        again = Reckoning.of(pipeline.config, pipeline.placement, texts=counts)
+        seconds = {key: seconds_of(work, speed) for key, work in count(pipeline, again, init_seeds).items()}
+        in_both = sum(works[key] for key in seconds if key in works)
+        rate = sum(seconds[key] for key in seconds if key in works) / in_both if in_both else 0.0
+        return {key: work * rate for key, work in works.items()} | seconds
     return {}
 
 
@@ -197,7 +211,7 @@ def predicted_memory(pipeline: StudyPipeline) -> dict[Needs, float]:
     if cost is not None:
         memory["model"] = cost.peak_mib
         return memory
-    with suppress(UserError, OSError):
+    with suppress(UserError, OSError, RuntimeError, AssertionError):  # the device may be another machine's
         import torch
 
         from metapt_explore.models.folder import model_folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metapt_explore.config import AuxiliaryTasksConfig, LabelsConfig, TaskConfig
-from metapt_explore.config.embeddings import FileEmbeddings, runs_encoder
+from metapt_explore.config.embeddings import FileEmbeddings, StaticEmbeddings, runs_encoder
 from metapt_explore.config.task_formats import ClusterClassesFormat
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline
@@ -29,10 +29,11 @@ def check_study(pipeline: Pipeline) -> None:
     study, family = pipeline.config, pipeline.model.family
     check_baselines(study, family)
     model = study.model
-    resolve_device(model.device)
+    if not pipeline.model.runs_elsewhere:
+        resolve_device(model.device)
     if runs_encoder(study) or not study.clusterings:
         check_encoder_files(study.encoder)
-    check_own_vectors(pipeline)
+    check_embeddings(pipeline)
     check_baseline_files(study)
     files = check_files(model)
     layout = layout_class(family)(files.tokenizer, model, pipeline.model.placement)
@@ -77,17 +78,21 @@ def check_study(pipeline: Pipeline) -> None:
             stored.read()
 
 
-def check_own_vectors(pipeline: Pipeline) -> None:
-    """Checks a file of the user's own vectors against the texts' source, where there is one.
+def check_embeddings(pipeline: Pipeline) -> None:
+    """Checks a file of the user's own vectors against the texts' source, or a static model's files.
 
     Raises:
-        UserError: Naming the file, and what does not fit.
+        UserError: Naming the file or model, and what does not fit.
     """
+    from metapt_explore.baselines.static_embeddings import check_package, static_folder
     from metapt_explore.clusters.own_vectors import check_vectors
 
     study = pipeline.config
     if isinstance(study.embeddings, FileEmbeddings) and study.clusterings:
         check_vectors(study.embeddings, study.texts)
+    if isinstance(study.embeddings, StaticEmbeddings) and study.clusterings:
+        check_package()
+        static_folder(study.embeddings.model)
 
 
 def _check_demonstrations(pipeline: Pipeline) -> None:

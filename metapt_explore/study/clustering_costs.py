@@ -7,33 +7,46 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metapt_explore.config.embeddings import FileEmbeddings
-from metapt_explore.cost.calibrate_clusterings import calibrate_clustering, likely_vectors, seconds_around
+from metapt_explore.cost.calibrate_clusterings import (
+    OF_WORDS,
+    calibrate_clustering,
+    likely_texts,
+    likely_vectors,
+    seconds_around,
+)
 from metapt_explore.cost.clusterings import WIDTH, WORTH_S, ClusteringCost, clustering_cost
 from metapt_explore.errors import UserError
 from metapt_explore.progress.state import format_time
 from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.embeddings import Embeddings
+from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.vectors import read_vectors_of
+from metapt_explore.texts.open_rows import open_rows
+from metapt_explore.texts.row_source import Irregular
+from metapt_explore.texts.rows import texts_of, written_out
+from metapt_explore.texts.scan_cost import is_large
 
 if TYPE_CHECKING:
     from metapt_explore.study.study import Study
 
-#: Vectors that calibrations draw from.
+#: Vectors, and texts, that calibrations draw from.
 DRAWN = 16_384
 
 
-def clustering_costs(study: Study, rows: int) -> dict[str, ClusteringCost]:
+def clustering_costs(study: Study, rows: int, read: Artifact | None = None) -> dict[str, ClusteringCost]:
     """What each clustering that is not there yet costs on this machine, by its name.
 
     Those that take long are calibrated: some thousand vectors are clustered, of the study where they are there or in a
-    file of one's own, else random ones of a like shape.
+    file of one's own, else random ones of a like shape. Topics are calibrated on texts.
 
     Args:
         study: The study.
         rows: Its texts.
+        read: The texts, where they were read.
     """
     costs: dict[str, ClusteringCost] = {}
     vectors: np.ndarray | None = None
+    texts: list[str] = []
     around = 0.0
     for config in study.config.clusterings:
         if Clusters(study, config.name).is_there:
@@ -45,7 +58,9 @@ def clustering_costs(study: Study, rows: int) -> dict[str, ClusteringCost]:
         if vectors is None:
             vectors = _some_vectors(study)
             around = seconds_around(vectors, rows)
-        law = calibrate_clustering(config, vectors, rows)
+        if config.algorithm in OF_WORDS and not texts:
+            texts = _some_texts(study, read)
+        law = calibrate_clustering(config, vectors, rows, texts)
         costs[config.name] = clustering_cost(config, rows, width=vectors.shape[1], law=law, around=around)
     return costs
 
@@ -66,6 +81,21 @@ def _some_vectors(study: Study) -> np.ndarray:
     except UserError:  # the check says what is wrong
         pass
     return likely_vectors(DRAWN, width)
+
+
+def _some_texts(study: Study, read: Artifact | None) -> list[str]:
+    """Some of the study's texts, else the first ones of its file, else made-up ones."""
+    if read is not None:
+        table = read.table("texts")
+        return texts_of(table.iloc[:: max(1, len(table) // DRAWN)][:DRAWN])
+    texts: list[str] = []
+    try:
+        batches = open_rows(study.config.texts).batches() if is_large(study.config.texts) else iter(())
+        while len(texts) < DRAWN and (batch := next(batches, None)) is not None:
+            texts += written_out(batch.inputs)
+    except (UserError, Irregular, OSError, ValueError):  # the check says what is wrong
+        pass
+    return texts[:DRAWN] or likely_texts(DRAWN)
 
 
 def about(seconds: float) -> str:

@@ -41,6 +41,8 @@ class JobRecord(TypedDict, total=False):
         until: How far the study was asked for.
         init_seeds: Which of its initialisation seeds were asked for; all if None.
         error: Why it failed.
+        host: The other host that it runs or ran on (told by `jobs.state`, not in the file).
+        silent_s: Seconds that nothing was seen of that host (likewise).
     """
 
     status: str
@@ -51,6 +53,8 @@ class JobRecord(TypedDict, total=False):
     until: Until
     init_seeds: list[int] | None
     error: str
+    host: str
+    silent_s: float | None
     stage: str
     done: int
     total: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from metapt_explore.config import ClusteringConfig, Placement, SourceConfig, StudyConfig, load_task, parse
@@ -17,6 +17,10 @@ from metapt_explore.study.first_look import CLASS_ROWS, Bounds, set_rows, usual_
 
 #: How prompts are tuned where dev has too few rows to choose by (docs/study.md, One and two examples).
 FIXED_RECIPE: Mapping[str, Any] = {"learning_rate": 0.016, "steps": 10}
+
+
+#: What the average of two readers is called in a study that this makes.
+TOGETHER = "readers together"
 
 
 @dataclass(frozen=True)
@@ -96,18 +100,23 @@ class Choices:
         control: Whether MetaPT also learns on random groups, of the sizes of the first clustering.
         n_clusters: Clusters, for algorithms that are told how many.
         probe: Whether the prompts of PT, PPT and MetaPT on the first clustering are also read beside a probe.
-        baselines: Kinds of baselines (`BaselineConfig.kind`).
+        baselines: Kinds of baselines (`BaselineConfig.kind`), or settings of one.
+        together: Whether *PPT and probe* and a logistic regression on embeddings are averaged, too (needs `probe`).
         more_shots: Other numbers of labelled examples a class to score at.
         limit: Texts to keep, sampled; all when None.
         model: Language model.
         encoder: Sentence encoder whose embeddings are clustered.
-        embeddings: What is clustered (`EmbeddingsConfig.kind`).
+        embeddings: What is clustered: settings of an `EmbeddingsConfig`.
         outliers: What becomes of the texts that HDBSCAN leaves out (`HdbscanClustering.outliers`).
         shots: Labelled examples a class; those of the scale when None.
         length: Vectors of the prompt.
         placement: Where the prompt stands; the first that the model's family can do when None.
         bounds: What a cluster needs to become a task; the usual of so many classes when None.
         all_rows: Tasks that take every training row of their files (`shots: all`).
+        max_text_tokens: Tokens of a text that the language model reads.
+        metric: Score that comparisons are of.
+        seed: Of the sample of texts, the clusters and the drawn rows.
+        min_cluster_size: Texts that make a cluster of HDBSCAN; its usual number when None.
     """
 
     template: str = "{text}\nSentiment:"
@@ -117,18 +126,23 @@ class Choices:
     control: bool = True
     n_clusters: int = 8
     probe: bool = False
-    baselines: Sequence[str] = ()
+    baselines: Sequence[str | Mapping[str, Any]] = ()
+    together: bool = False
     more_shots: Sequence[int] = ()
     limit: int | None = 2000
     model: str = "smollm2-135m"
     encoder: str = "minilm"
-    embeddings: str = "encoder"
+    embeddings: Mapping[str, Any] = field(default_factory=lambda: {"kind": "encoder"})
     outliers: str = "drop"
     shots: int | None = None
     length: int = 8
     placement: Placement | None = None
     bounds: Bounds | None = None
     all_rows: Sequence[str] = ()
+    max_text_tokens: int = 40
+    metric: str = "accuracy"
+    seed: int = 0
+    min_cluster_size: int | None = None
 
 
 def new_study(
@@ -162,7 +176,7 @@ def new_study(
             "name": algorithm,
             "algorithm": algorithm,
             **({"n_clusters": choices.n_clusters} if kinds[algorithm].counted else {}),
-            **({"outliers": choices.outliers} if algorithm == "hdbscan" and choices.outliers != "drop" else {}),
+            **(_of_hdbscan(choices) if algorithm == "hdbscan" else {}),
         }
         for algorithm in algorithms
     ]
@@ -179,9 +193,10 @@ def new_study(
         ]
     tree: dict[str, Any] = {
         "name": name,
-        "model": {"name": choices.model, "max_text_tokens": 40},
+        "seed": choices.seed,
+        "model": {"name": choices.model, "max_text_tokens": choices.max_text_tokens},
         "encoder": {"name": choices.encoder},
-        **({"embeddings": {"kind": choices.embeddings}} if choices.embeddings != "encoder" else {}),
+        **({"embeddings": dict(choices.embeddings)} if choices.embeddings["kind"] != "encoder" else {}),
         "texts": {
             **source.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
             **({"limit": choices.limit} if choices.limit else {}),
@@ -207,12 +222,24 @@ def new_study(
             "outer_lr": 0.01,
         },
         "methods": methods,
-        "baselines": list(choices.baselines),
+        "baselines": _baselines(choices),
         "evaluation": {"tasks": [_task(task, choices) for task in tasks], **scale.evaluation, **_shots(choices, scale)},
     }
     if not choices.labelled and not choices.formats:
         tree["labelling"] = {"by": "zero_shot"}
     return parse(StudyConfig, tree, f"the study '{name}'")
+
+
+def _baselines(choices: Choices) -> list[Any]:
+    """Entries of `baselines`; the average stands behind what it is of."""
+    entries = [each if isinstance(each, str) else dict(each) for each in choices.baselines]
+    if choices.together:
+        if not any(
+            each == "linear_probe" or (isinstance(each, dict) and each["name"] == "linear_probe") for each in entries
+        ):
+            entries.append("linear_probe")
+        entries.append({"name": TOGETHER, "kind": "average", "of": ["PPT and probe", "linear_probe"]})
+    return entries
 
 
 def _task(source: str, choices: Choices) -> str | dict[str, Any]:
@@ -224,6 +251,11 @@ def _task(source: str, choices: Choices) -> str | dict[str, Any]:
     return {"task": source, "shots": ALL, **({"dev_share": 0.5} if one_source else {})}
 
 
+def _of_hdbscan(choices: Choices) -> dict[str, Any]:
+    size = {} if choices.min_cluster_size is None else {"min_cluster_size": choices.min_cluster_size}
+    return size | ({} if choices.outliers == "drop" else {"outliers": choices.outliers})
+
+
 def _set_sizes(labels: Mapping[str, Any], choices: Choices) -> dict[str, int]:
     """Support and query sets hold at least a row of each class."""
     rows = set_rows(0 if choices.formats else len(labels))
@@ -233,7 +265,7 @@ def _set_sizes(labels: Mapping[str, Any], choices: Choices) -> dict[str, int]:
 def _shots(choices: Choices, scale: Scale) -> dict[str, Any]:
     """Examples a class; where dev has too few rows to choose by, nothing is chosen."""
     shots = choices.shots or int(scale.evaluation["shots"])
-    settings: dict[str, Any] = {"shots": shots, "more_shots": list(choices.more_shots)}
+    settings: dict[str, Any] = {"shots": shots, "more_shots": list(choices.more_shots), "metric": choices.metric}
     if shots <= FEW_DEV_ROWS:
         steps = FIXED_RECIPE["steps"]
         curve = sorted({step for step in scale.evaluation["curve_steps"] if step < steps} | {steps})

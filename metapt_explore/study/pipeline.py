@@ -140,6 +140,8 @@ class StudyPipeline:
         self.refuse(question.id)
         # Pages find a running artifact through the index, so it is entered before it is made.
         artifact = self.enter(stage)
+        if self.elsewhere is not None and stage.uses != "nothing" and not artifact.is_whole:
+            self.elsewhere.make([stage])  # this process runs no model
         if not artifact.is_whole:
             units = stage.units
             try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from metapt_explore.cost.count import Cost, Reckoning, TextCounts, seconds_of
+from metapt_explore.cost.count import Cost, Reckoning, Speed, TextCounts, Work, seconds_of
 from metapt_explore.cost.row_sets import MadeRows
 from metapt_explore.errors import UserError
 from metapt_explore.models.text_lengths import SAMPLE, token_counts
@@ -22,6 +22,7 @@ from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.files import read_json, write_json
 from metapt_explore.storage.peak_memory import PeakWatch
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.inner_gradient import keep_inner_gradient
 from metapt_explore.texts.rows import as_inputs, texts_of
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class Preview:
         # What runs no language model and comes before scores is made, or not at all.
         done = {*done, *(stage.key for stage in asked(study, init_seeds, PARTS[:2]) if stage.uses != "model")}
         if until != PLAN:
-            study.progress.plan_again(works, seconds_for_work=study.progress.seconds_for_work)
+            rate = study.progress.seconds_for_work if study.elsewhere is None else None
+            study.progress.plan_again(works, seconds_for_work=rate)
             study.progress.found(done)
         left = sum(work for key, work in works.items() if key in with_model and key not in done)
         # A run on an engine loads no model in this process.
@@ -74,29 +76,13 @@ class Preview:
             if until != "prompts":
                 self._file.unlink(missing_ok=True)
             return
-        from metapt_explore.cost.calibrate import measure, preview, shape_of
-        from metapt_explore.cost.speeds import KeptSpeeds
+        from metapt_explore.cost.calibrate import preview
 
-        tokens = text_tokens(study, texts)
-        reckoning = Reckoning.of(study.config, study.placement, text_tokens=tokens, texts=counts)
-        counted = {key: work for key, work in count(study, reckoning, init_seeds).items() if key in planned}
-        settings = shape_of(study.config, study.tasks, reckoning)
-        speeds = KeptSpeeds(study.workspace.folder, study.model.identity)
         # Whoever asks for the cost alone gets it as it is now: the machine may have been busy then.
-        kept = None if until == PLAN else speeds.find(settings)
-        title = "measuring this machine with the language model" if kept is None else "loading the language model"
-        study.progress.begin(PLAN, title, 1, with_model=False)
-        speed = measure(
-            study.config,
-            study.tasks,
-            study.backbone,
-            reckoning=reckoning,
-            embeds=any(work.embedded for key, work in counted.items() if key not in done),
-            kept=kept,
-            check=lambda: study.progress.advance(0),
+        speed, counted, reckoning = measure_speed(
+            study, texts, counts, init_seeds=init_seeds, keys=planned, done=done, again=until == PLAN
         )
-        if speed != kept:
-            speeds.keep(settings, speed)
+        keep_inner_gradient(study, texts)
         self.cost = cost = preview(
             study.config,
             study.tasks,
@@ -134,6 +120,73 @@ class Preview:
     @property
     def _file(self) -> Path:
         return self.study.workspace.study_folder(self.study.config.name) / "cost.json"
+
+
+def measure_speed(
+    study: StudyPipeline,
+    texts: Artifact | None,
+    counts: TextCounts,
+    *,
+    init_seeds: Sequence[int],
+    keys: Collection[str],
+    done: Collection[str],
+    again: bool = False,
+) -> tuple[Speed, dict[str, Work], Reckoning]:
+    """Times the study's model on this machine, unless a measurement with these settings is kept; it may be stopped.
+
+    Args:
+        study: The study; its model is loaded.
+        texts: The pre-training texts; None if they could not be read.
+        counts: What is known of texts and tasks, see `text_counts`.
+        init_seeds: The initialisation seeds that matter.
+        keys: Stages that matter.
+        done: Those of them that are there.
+        again: Measure in any case.
+
+    Returns:
+        The speed, the work of the stages, and what it was counted by.
+    """
+    from metapt_explore.cost.calibrate import measure, shape_of
+    from metapt_explore.cost.speeds import KeptSpeeds
+
+    tokens = text_tokens(study, texts)
+    reckoning = Reckoning.of(study.config, study.placement, text_tokens=tokens, texts=counts)
+    counted = {key: work for key, work in count(study, reckoning, init_seeds).items() if key in keys}
+    settings = shape_of(study.config, study.tasks, reckoning)
+    speeds = KeptSpeeds(study.workspace.folder, study.model.identity)
+    kept = None if again else speeds.find(settings)
+    title = "measuring this machine with the language model" if kept is None else "loading the language model"
+    study.progress.begin(PLAN, title, 1, with_model=False)
+    speed = measure(
+        study.config,
+        study.tasks,
+        study.backbone,
+        reckoning=reckoning,
+        embeds=any(work.embedded for key, work in counted.items() if key not in done),
+        kept=kept,
+        check=lambda: study.progress.advance(0),
+    )
+    if speed != kept:
+        speeds.keep(settings, speed)
+    return speed, counted, reckoning
+
+
+def worker_speed(study: StudyPipeline) -> Speed | None:
+    """What a worker measures before its first cell with the language model; None for a study too small to be worth it.
+
+    Args:
+        study: The study; its model is loaded.
+    """
+    seeds = study.config.evaluation.init_seeds
+    data = asked(study, seeds, PARTS[:2])
+    made = next((stage for stage in data if stage.kind == "texts" and stage.is_there), None)
+    texts = made.artifact if made is not None else None
+    counts = text_counts(study, texts, study.finished_splits())
+    works = shares(study, Reckoning.of(study.config, study.placement, texts=counts), seeds)
+    if sum(works.values()) < WORTH_TOKENS:
+        return None
+    done = [stage.key for stage in asked(study, seeds, PARTS[:2]) if stage.uses != "model"]
+    return measure_speed(study, texts, counts, init_seeds=seeds, keys=works, done=done)[0]
 
 
 def plan_run(study: StudyPipeline, init_seeds: Sequence[int], until: Until) -> None:
@@ -190,6 +243,8 @@ def first_rate(study: StudyPipeline, init_seeds: Sequence[int], works: Mapping[s
             planned = sum(works[key] for key in in_both)
             return sum(seconds_of(counted[key], speed) for key in in_both) / planned if planned else None
         model = study.config.model
+        if study.model.runs_elsewhere:
+            return None  # this machine's speed says nothing of it
         folder = model_folder(model.name, model.revision)
         return rough_seconds_a_token(folder, study.model.device, str(study.model.identity["dtype"]))
     except UserError:

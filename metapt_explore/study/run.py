@@ -17,7 +17,7 @@ from metapt_explore.stages.registry import REQUESTS, UNTIL, Until, asked, needs_
 from metapt_explore.stages.split import Split
 from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.artifact import Artifact
-from metapt_explore.study.check import check_own_vectors
+from metapt_explore.study.check import check_embeddings
 from metapt_explore.study.failures import Failures, Named, PartFailed, stops_everything
 from metapt_explore.study.language_fit import study_misfits
 from metapt_explore.study.lost import repair_lost
@@ -61,7 +61,7 @@ def run_all(study: StudyPipeline, init_seeds: Sequence[int], until: Until = "all
     if with_model:
         study.check_settings()
     elif until != "texts":
-        check_own_vectors(study)
+        check_embeddings(study)
     study.save()
     plan_run(study, init_seeds, until)
     study.failures = failures = Failures(folder, lambda parts: _tell(study, parts))

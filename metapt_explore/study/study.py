@@ -160,7 +160,8 @@ class Study(RequestedParts):
             texts: The pre-training texts; looked for in the workspace when absent.
             splits: The few-shot rows of tasks; likewise.
         """
-        from metapt_explore.cost.calibrate import measure, preview, preview_without_model
+        from metapt_explore.cost.calibrate import measure, preview, preview_without_model, shape_of
+        from metapt_explore.cost.speeds import KeptSpeeds
 
         texts = texts or self._texts_that_are_there()
         counts = text_counts(self, texts, self.finished_splits() if splits is None else splits)
@@ -171,6 +172,8 @@ class Study(RequestedParts):
         works = count(self, reckoning)
         embeds = any(work.embedded for work in works.values())
         speed = measure(self.config, self.tasks, self.backbone, reckoning=reckoning, embeds=embeds)
+        kept = KeptSpeeds(self.workspace.folder, self.model.identity)
+        kept.keep_outside(shape_of(self.config, self.tasks, reckoning), speed)
         return preview(self.config, self.tasks, self.backbone, works=works, reckoning=reckoning, speed=speed)
 
     def _texts_that_are_there(self) -> Artifact | None:

@@ -16,7 +16,7 @@ MENDED = "-mended"
 ADDED = re.compile(rf"(?:-[0-9a-f]{{8}}|{MENDED})+$")
 
 
-def keep_upload(workspace: Workspace, name: str, content: bytes) -> Path:
+def keep_upload(workspace: Workspace, name: str, content: bytes | memoryview) -> Path:
     """Keeps an uploaded file in the workspace, under a name that holds the hash of its content.
 
     Args:

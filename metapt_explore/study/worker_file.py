@@ -18,14 +18,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
-from metapt_explore.storage.files import is_recent, read_json, write_json
-from metapt_explore.storage.processes import ProcessIdentity, identity, is_here, runs_here
+from metapt_explore.storage.files import read_json, write_json
+from metapt_explore.storage.presence import is_alive, present
+from metapt_explore.storage.processes import ProcessIdentity, identity
 from metapt_explore.storage.workspace import Workspace
 
 #: Seconds between two signs of life of a worker, also while one long call computes.
 BEAT_S = 5.0
-#: Seconds without a beat after which a worker that no run watches counts as gone.
-SILENT_S = 120.0
 #: Seconds that workers have to write a checkpoint when they are stopped.
 STOP_GRACE_S = 60.0
 #: Seconds between two writes where only the share has changed.
@@ -62,6 +61,7 @@ class WorkerRecord(TypedDict, total=False):
         made: Keys of the cells that it has computed.
         failed: Parts that failed, as `FailedPart.as_dict` has them.
         error: Why it could not begin or go on; with ``stopped`` an error of files, after which it is tried again.
+        speed: How fast it runs the language model, where it has measured that: a `cost.count.Speed` as a tree.
         no_place: Whether that was a full or read-only disk, which stops the run.
         updated: When this was written.
     """
@@ -75,6 +75,7 @@ class WorkerRecord(TypedDict, total=False):
     made: list[str]
     failed: list[dict[str, Any]]
     error: str
+    speed: dict[str, float]
     no_place: bool
     updated: float
 
@@ -116,6 +117,11 @@ def read_worker(folder: Path, batch: str) -> WorkerRecord:
     return cast(WorkerRecord, record) if isinstance(record, dict) else WorkerRecord()
 
 
+def is_withdrawn(folder: Path, batch: str) -> bool:
+    """Whether a batch was taken back from its worker: its file is gone."""
+    return not batch_file(folder, batch).exists()
+
+
 def open_batches(workspace: Workspace, name: str) -> dict[str, BatchRecord]:
     """The batches of a study that have not ended, by their names, oldest first."""
     folder = cells_folder(workspace, name)
@@ -127,17 +133,20 @@ def cell_states(workspace: Workspace, name: str) -> list[dict[str, Any]]:
     """Cells that wait for a worker or are at one, for pages: their key, state, worker and share.
 
     Returns:
-        A row for each cell: ``key``, ``state`` (``submitted``, ``running``, ``made`` or ``stopped``), ``worker``,
-        ``fraction`` and ``batch``.
+        A row for each cell: ``key``, ``state`` (``submitted``, ``running``, ``made``, ``stopped``, or ``lost``: its
+        worker is gone, and the next run gives it out again), ``worker``, ``fraction`` and ``batch``.
     """
     folder = cells_folder(workspace, name)
     rows: list[dict[str, Any]] = []
     for batch, record in open_batches(workspace, name).items():
         said = read_worker(folder, batch)
+        is_lost = said.get("state") == "running" and not is_at_work(workspace, said)
         for key in record.get("cells", {}):
             row = {"key": key, "state": "submitted", "worker": said.get("worker", ""), "fraction": 0.0, "batch": batch}
             if key in said.get("made", []):
                 row |= {"state": "made", "fraction": 1.0}
+            elif is_lost:
+                row |= {"state": "lost", "fraction": said.get("fraction", 0.0) * (key == said.get("current"))}
             elif key == said.get("current"):
                 state = "running" if said.get("state") == "running" else "stopped"
                 row |= {"state": state, "fraction": said.get("fraction", 0.0)}
@@ -145,39 +154,34 @@ def cell_states(workspace: Workspace, name: str) -> list[dict[str, Any]]:
     return rows
 
 
+def workers_that_run(workspace: Workspace, name: str) -> list[ProcessIdentity]:
+    """The processes of a study's workers that have not said how they ended, alive or not."""
+    folder = cells_folder(workspace, name)
+    said = [read_worker(folder, batch) for batch in open_batches(workspace, name)]
+    return [each["process"] for each in said if each.get("state") == "running" and "process" in each]
+
+
 def batches_at_work(workspace: Workspace, name: str) -> list[str]:
     """The batches of a study whose workers live, whether or not a run watches them."""
     folder = cells_folder(workspace, name)
-    return [batch for batch in open_batches(workspace, name) if _lives(read_worker(folder, batch))]
+    return [batch for batch in open_batches(workspace, name) if is_at_work(workspace, read_worker(folder, batch))]
 
 
-def _lives(said: WorkerRecord) -> bool:
-    if said.get("state") != "running" or not is_recent(said.get("updated"), SILENT_S):
-        return False
-    process = said.get("process")
-    return runs_here(process) if is_here(process) else True  # on another host nobody here can look closer
-
-
-def stop_workers(workspace: Workspace, name: str) -> int:
-    """Asks the workers of a study to stop with a checkpoint, where the run that started them is gone.
-
-    Returns:
-        How many are at work.
-    """
-    batches = batches_at_work(workspace, name)
-    for batch in batches:
-        cancel_batch_file(cells_folder(workspace, name), batch).touch()
-    return len(batches)
+def is_at_work(workspace: Workspace, said: WorkerRecord) -> bool:
+    """Whether a worker has not said how it ended and lives, on whatever host (`storage.presence`)."""
+    return said.get("state") == "running" and is_alive(said.get("process"), workspace.folder)
 
 
 class WorkerFile:
     """A worker's own file.
 
     Args:
+        workspace: The workspace, in which it shows that it lives.
         file: The file; None writes none.
     """
 
-    def __init__(self, file: Path | None) -> None:
+    def __init__(self, workspace: Workspace, file: Path | None) -> None:
+        self._workspace = workspace
         self._file, self._lock, self._last = file, threading.Lock(), float("-inf")
         process = identity()
         self.record: WorkerRecord = {
@@ -209,7 +213,7 @@ class WorkerFile:
 
     @contextmanager
     def beating(self) -> Iterator[None]:
-        """Inside, the file is written every few seconds: a worker that is silent for long is lost."""
+        """Inside, the file is written every few seconds, and other hosts see that this process lives."""
         ended = threading.Event()
 
         def beat() -> None:
@@ -218,10 +222,18 @@ class WorkerFile:
                     self.write()
 
         thread = threading.Thread(target=beat, daemon=True)
-        self.write()
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+        with present(self._workspace.folder):
+            self.write()
+            thread.start()
+            try:
+                yield
+            finally:
+                ended.set()
+                thread.join()
+
+    def remove(self) -> None:
+        """Removes the file and writes none any more: nobody reads it where the batch was taken back."""
+        with self._lock:
+            if self._file is not None:
+                self._file.unlink(missing_ok=True)
+            self._file = None

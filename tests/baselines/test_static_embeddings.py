@@ -96,3 +96,28 @@ def test_what_is_no_static_model_is_found_out_first(
         UserError, match=r"'static' needs MODEL2VEC: pip install 'model2vec>=.*metapt-explore\[static\]"
     ):
         check_study(study_of(world, tmp_path, table))
+
+
+def test_clusters_are_made_of_them_too(world: Path, table: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """`embeddings: {kind: static}`: the model's own vectors; its content is the id, and what is missing is said."""
+    from metapt_explore.stages.embeddings import Embeddings
+
+    def study(model: Path | str) -> Study:
+        tree = tiny.study_tree(world, methods=[{"name": "PT", "kind": "pt"}], embeddings={"kind": "static"})
+        tree["embeddings"]["model"] = str(model)
+        return Study(parse(StudyConfig, tree, "test"), tmp_path / "w")
+
+    own = study(table)
+    own.check_settings()
+    texts = own.texts().table("texts")["text"].tolist()
+    expected = model2vec.StaticModel.from_pretrained(table).encode(texts)
+    found = own.embeddings().tensors("embeddings")["embeddings"].numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert found.dtype == np.float32 and own.clusters("kmeans").summary["clusters"]
+    same, other = make(tmp_path / "same", seed=0), make(tmp_path / "other", seed=1)
+    assert Embeddings(study(same)).id == Embeddings(own).id != Embeddings(study(other)).id
+    with pytest.raises(UserError, match="no model2vec model"):
+        study(world / "encoder").check_settings()
+    monkeypatch.setattr("metapt_explore.baselines.static_embeddings.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'model2vec"):
+        own.check_settings()

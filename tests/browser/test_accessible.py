@@ -42,6 +42,18 @@ FITS = """() => { const main = document.querySelector('[data-testid=stMain]');
 TOO_WIDE = """() => { const main = document.querySelector('[data-testid=stMain]');
     return [...main.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > main.clientWidth + 1)
         .map(e => `${e.dataset.testid ?? e.tagName}: ${e.getBoundingClientRect().right}`).slice(0, 5) }"""
+#: Legends that lie over the panels of their figure.
+OVER = """() => [...document.querySelectorAll('.js-plotly-plot')].filter(e => e.checkVisibility()).flatMap(plot => {
+    const legend = plot.querySelector('.legend'), box = legend?.getBoundingClientRect();
+    return !box ? [] : [...plot.querySelectorAll('.nsewdrag')].map(e => e.getBoundingClientRect())
+        .filter(panel => box.left < panel.right - 2 && panel.left < box.right - 2
+            && box.top < panel.bottom - 2 && panel.top < box.bottom - 2)
+        .map(() => `a legend lies over a panel: ${legend.textContent.slice(0, 60)}`) })"""
+#: Signs of Markdown that are seen: `code`, *words*, escapes; not in code, which may hold anything.
+SIGNS = """() => [...document.querySelectorAll('[data-testid=stApp] *')]
+    .filter(e => !e.children.length && e.checkVisibility() && !e.closest('pre, code, canvas, table'))
+    .map(e => e.textContent).filter(text => /`[^`]+`|(^|\\s)\\*\\w[^*]*\\*|\\\\[:.()$_*[]/.test(text))
+    .map(text => `signs of Markdown are seen: ${text.slice(0, 100)}`)"""
 #: Words of figures (axe reads none of SVG's) below 4.5 to 1 against the page; numbers on coloured fields apart.
 PALE = """() => {
     const light = colour => { const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
@@ -114,6 +126,7 @@ def on_a_telephone(page: Any) -> list[str]:
         page.wait_for_function(FITS, timeout=10_000)  # tables follow the window after a moment
     except Late:
         faults = [f"wider than 390 pixels: {element}" for element in page.evaluate(TOO_WIDE)]
+    faults += page.evaluate(OVER)
     page.set_viewport_size(before)
     return faults
 
@@ -146,7 +159,7 @@ def test_every_page_is_for_everybody(opened: None, address: str) -> None:
             page.wait_for_function(SETTLED)
             page.evaluate(OPEN)
             page.wait_for_function(SETTLED)
-            here = shape(page, title) + findings(page) + page.evaluate(PALE)
+            here = shape(page, title) + findings(page) + page.evaluate(PALE) + page.evaluate(SIGNS)
             page.emulate_media(color_scheme="dark")
             page.wait_for_function(DARK)
             here += [f"dark: {fault}" for fault in findings(page, "color-contrast") + page.evaluate(PALE)]

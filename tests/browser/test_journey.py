@@ -12,6 +12,9 @@ import yaml
 from driving import FLAGS, cancel_job, find_chromium, held, lasso_all, open_page, settle, wait_for_job
 from waiting import LIMIT
 
+from metapt_explore.pretraining.budget import outer_steps
+from metapt_explore.storage.workspace import Workspace
+
 pytestmark = pytest.mark.browser
 
 
@@ -19,8 +22,8 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
     from playwright.sync_api import expect, sync_playwright
 
     study = tmp_path / "tiny.yaml"
-    # Long enough that a person, or this test, can look on; one pre-trained method, so one curve to follow.
-    tree = tiny.study_tree(world, pretraining={"steps": 2500, "checkpoint_every": 50})
+    # The job is held wherever this test looks on, so it need not be long; one method, so one curve to follow.
+    tree = tiny.study_tree(world, pretraining={"steps": 400, "checkpoint_every": 50})
     tree["methods"] = [{"name": "PT", "kind": "pt"}, {"name": "MetaPT", "kind": "metapt", "clustering": "kmeans"}]
     study.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
     # The chart is drawn anew now and then: a look in between finds none.
@@ -44,9 +47,10 @@ def test_a_tiny_job_and_its_moving_curve(world: Path, tmp_path: Path, address: s
             page.get_by_role("link", name="Pre-training", exact=True).first.click()
             page.wait_for_selector(".js-plotly-plot .scatterlayer .js-line")
             first = page.wait_for_function(points).json_value()
-        second = page.wait_for_function(f"() => {{ const n = ({points})(); return n > {first} && n }}").json_value()
-
-        with held(tmp_path):
+        # A panel's task is one of four, and two are drawn a step: by then each has far more points than any had before.
+        with held(tmp_path, points=240):
+            grown = f"() => {{ const n = ({points})(); return n > {first} && n }}"
+            second = page.wait_for_function(grown).json_value()
             page.get_by_role("link", name="Start", exact=True).first.click()
             cancel_job(page, tmp_path)
         expect(page.get_by_text("cancelled").first).to_be_visible()
@@ -88,7 +92,6 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
     from playwright.sync_api import expect, sync_playwright
 
     from metapt_explore.export.classify import Classifier
-    from metapt_explore.storage.workspace import Workspace
 
     points = "() => document.querySelector('.js-plotly-plot')?.data?.[0]?.y?.length ?? 0"
     with sync_playwright() as playwright:
@@ -119,7 +122,7 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
         for label, model in (("Language model", "lm"), ("Sentence encoder", "encoder")):
             write(page, page.get_by_role("textbox", name=label), str(world / model))
         write(page, page.get_by_role("spinbutton", name="Labelled examples"), "4")
-        page.get_by_text("a statement", exact=True).click()
+        page.get_by_text("a look", exact=True).click()
         settle(page)
         expect(chosen).to_contain_text("mood.yaml")
         expect(chosen).not_to_contain_text("starter")
@@ -144,12 +147,13 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
         page.get_by_role("button", name="Pre-train and compare").click()
         with held(tmp_path):
             page.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
-            first = page.wait_for_function(points).json_value()
+            page.wait_for_function(points)
             cancel_job(page, tmp_path)
         expect(page.get_by_text("Cancelled at")).to_be_visible()
         page.get_by_role("button", name="Resume", exact=True).click()
         expect(page.get_by_text("This study is finished").first).to_be_visible(timeout=1000 * LIMIT)
-        assert page.evaluate(points) >= first
+        page.wait_for_function(points)
+        assert_whole_curves(Workspace(tmp_path / "workspace"), study)
 
         open_page(page, "Compare")
         expect(page.get_by_text("Does MetaPT beat pooled pre-training?").first).to_be_visible()
@@ -174,6 +178,18 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
     found = [prediction.label for prediction in classifier.classify(rows["text"])]
     assert made["method"] == "MetaPT" and made["task"] == "mood"
     assert sum(a == b for a, b in zip(found, rows["label"], strict=True)) / len(rows) == pytest.approx(made["accuracy"])
+
+
+def assert_whole_curves(workspace: Workspace, study: str) -> None:
+    """Each pre-training has all of its steps, each once, though one was cancelled and resumed."""
+    config = workspace.study_config(study)
+    prompts = [entry for entry in workspace.index(study) if entry["kind"] == "prompt"]
+    pretrained = [entry for entry in prompts if config.method(entry["method"]).pretrained]
+    assert len(pretrained) >= 3  # PPT, and MetaPT on both clusterings
+    for entry in pretrained:
+        draws = workspace.artifact(entry["id"]).metrics.groupby("step").size()
+        steps = outer_steps(config.method(entry["method"]), config.pretraining)
+        assert draws.index.to_list() == list(range(steps)) and draws.nunique() == 1, entry
 
 
 def write(page: Any, field: Any, text: str, key: str = "Enter") -> None:

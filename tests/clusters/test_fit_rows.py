@@ -10,10 +10,9 @@ from sklearn.cluster import MiniBatchKMeans
 
 from metapt_explore.clusters import make
 from metapt_explore.clusters.algorithms import cluster
-from metapt_explore.clusters.density import membership_vectors
 from metapt_explore.clusters.fit_words import fit_facts, format_fit
 from metapt_explore.clusters.grouping import Inputs, renumber_by_size
-from metapt_explore.clusters.memberships import memberships
+from metapt_explore.clusters.memberships import membership_parts
 from metapt_explore.clusters.quality import agreement
 from metapt_explore.clusters.reduce import reduce_embeddings
 from metapt_explore.config import ClusteringConfig, StudyConfig, limits, parse
@@ -38,6 +37,10 @@ def vectors(rows: int = ROWS, groups: int = 5) -> np.ndarray:
 
 def inputs_of(config: ClusteringConfig, embeddings: np.ndarray) -> Inputs[Any]:
     return Inputs(embeddings, config, 0)
+
+
+def memberships(inputs: Inputs[Any], labels: np.ndarray) -> np.ndarray:
+    return np.concatenate([part for _, part in membership_parts(inputs, labels)])
 
 
 @pytest.mark.parametrize("algorithm", COUNTED)
@@ -83,7 +86,7 @@ def test_outliers_of_a_sampled_hdbscan_move_as_ever(outliers: str) -> None:
 def test_memberships_of_a_sampled_hdbscan_cover_all_rows() -> None:
     points, config = vectors(), clustering("hdbscan", min_cluster_size=8, fit_rows=FITTED, dimensions=10)
     found = cluster(points, config, seed=0)
-    probabilities = membership_vectors(inputs_of(config, points), found.labels)
+    probabilities = memberships(inputs_of(config, points), found.labels)
     assert probabilities.shape == (ROWS, 5) and np.isfinite(probabilities).all() and probabilities.max() <= 1
     inside = found.labels >= 0
     assert (probabilities.argmax(axis=1) == found.labels)[inside].mean() > 0.95

@@ -12,7 +12,7 @@ import tiny
 
 from metapt_explore.clusters.algorithms import cluster
 from metapt_explore.clusters.grouping import Inputs
-from metapt_explore.clusters.memberships import by_distance, membership_summary, membership_table, memberships
+from metapt_explore.clusters.memberships import membership_parts, membership_summary, membership_table
 from metapt_explore.clusters.reduce import reduce_embeddings
 from metapt_explore.config import ClusteringConfig, StudyConfig, parse
 from metapt_explore.errors import UserError
@@ -34,6 +34,10 @@ def world(noise: float = 0.3) -> tuple[np.ndarray, list[str], np.ndarray]:
     subject = random.permutation(np.repeat([0, 1, 2], [50, 40, 30]))
     texts = [" ".join(random.choice(WORDS[s], 5)) for s in subject]
     return np.eye(6)[subject] + noise * random.normal(size=(120, 6)), texts, subject
+
+
+def memberships(inputs: Inputs[Any], labels: np.ndarray) -> np.ndarray:
+    return np.concatenate([part for _, part in membership_parts(inputs, labels)])
 
 
 def soft(algorithm: str, noise: float = 0.3, **more: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +83,8 @@ def test_by_distance_is_a_mixture_of_equal_round_gaussians() -> None:
     mixture = GaussianMixture(3, covariance_type="spherical")
     mixture.weights_, mixture.means_ = np.full(3, 1 / 3), centroids
     mixture.covariances_, mixture.precisions_cholesky_ = np.full(3, variance), np.full(3, variance**-0.5)
-    np.testing.assert_allclose(by_distance(Inputs(rows, config, 0), labels), mixture.predict_proba(reduced), atol=1e-9)
+    found = memberships(Inputs(rows, config, 0), labels)
+    np.testing.assert_allclose(found, mixture.predict_proba(reduced), atol=1e-9)
 
 
 def test_of_hdbscan_they_are_the_packages_vectors_by_size() -> None:

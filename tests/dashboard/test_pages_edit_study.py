@@ -73,3 +73,25 @@ def test_nothing_is_edited_while_a_job_waits(show: Open, demo: Workspace, monkey
     at.button(key="edit_title").click().run()
     assert "runs or waits" in said(at, "error") and not at.exception
     assert not [b for b in at.button if b.key == "delete_study"]
+
+
+def test_all_settings_are_edited_as_yaml(show: Open, demo: Workspace) -> None:
+    """What no form asks for is set in a text; what is wrong is named, and nothing is saved."""
+    at = show(demo.folder, "start")
+
+    def write(old: str, new: str) -> None:
+        (area,) = (area for area in at.text_area if area.label == "All settings of the study")
+        assert old in area.value, area.value
+        area.set_value(area.value.replace(old, new))
+        at.button(key="save_yaml").click().run()
+
+    before = demo.study_config(NAME)
+    write("evaluation:", "evaluation:\n  margn: 0.1")
+    assert not at.exception and "Did you mean 'margin'" in said(at, "error") and demo.study_config(NAME) == before
+    write("margn", "margin")  # what was written is still there
+    assert not at.exception and not at.error and "The study is saved" in said(at, "success")
+    assert demo.study_config(NAME).evaluation.margin == 0.1
+    write("name: demo", "name: another")
+    assert "`name` must stay 'demo'" in said(at, "error") and demo.study_names() == [NAME]
+    write("name: another", "name: [")
+    assert not at.exception and at.error and demo.study_config(NAME).evaluation.margin == 0.1

@@ -43,7 +43,7 @@ def test_the_list_says_colours_and_a_search_finds_clusters(show: Open, demo: Wor
     assert not at.exception and not said(at, "error")
     (drawn,) = [chart for chart in charts(at) if any(t["type"] == "scattergl" for t in chart["data"])]
     names = [trace["name"] for trace in drawn["data"]]
-    assert names[0] == "the other 46 clusters" and len(names) == 15
+    assert names[0] == "46 others" and len(names) == 15
     listed = next(table.value for table in at.dataframe if " " in table.value)
     assert listed["cluster"].to_list()[:2] == ["0: <b>word0</b>", "1: <b>word1</b>"] and len(listed) == COUNT
     assert listed[" "].to_list()[:15] == ["●"] * 7 + ["◆"] * 7 + ["·"]

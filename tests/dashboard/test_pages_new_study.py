@@ -64,7 +64,7 @@ def test_a_file_becomes_a_study(
     assert at.selectbox(key=f"label{reviews}").value == "stars"
     assert at.selectbox(key=f"group{reviews}").value == "domain"
     assert metrics(at)["Rows"] == "121" and metrics(at)["Blank"] == "1"
-    assert "1; they will be dropped" in said(at, "text")
+    assert "1; they will be dropped" in said(at, "markdown")
     assert at.radio(key="new_kind_of_tasks").value == "labels" and not said(at, "info").startswith("Few clusters")
     at.number_input(key="new_clusters").set_value(3)
     at.radio(key="new_scale").set_value(SCALES[1])
@@ -115,7 +115,13 @@ def test_groupings_baselines_and_examples_are_chosen(
     assert any("The study uses TF-IDF with more dimensions" in str(box.value) for box in at.caption)
     offered = at.multiselect(key="new_baselines")
     assert offered.options == [kind.title for kind in BaselineConfig.kinds.values() if not kind.combines]
-    offered.set_value(["tfidf", "setfit", "setfit_package", "static_embeddings"])
+    offered.set_value(["tfidf", "setfit", "setfit_package", "static_embeddings"]).run()
+    at.checkbox(key="new_together").check()
+    at.selectbox(key="new_encoder_setfit").set_value("sentence-transformers/all-mpnet-base-v2")
+    at.selectbox(key="new_model_static_embeddings").set_value("minishlab/potion-multilingual-128M").run()
+    assert "'sentence-transformers/all-mpnet-base-v2' is not on this machine: the study downloads it." in said(
+        at, "caption"
+    )
     assert "32" not in at.multiselect(key="new_more_shots").options, "no class has so many texts"
     at.checkbox(key="new_own_task").uncheck().run()
     at.multiselect(key="new_more_shots").set_value([64, 1]).run()
@@ -136,7 +142,13 @@ def test_groupings_baselines_and_examples_are_chosen(
     }  # fmt: skip
     probed = [m.name for m in study.methods if study.reading_of(m).has_probe]
     assert probed == ["PT and probe", "PPT and probe", "MetaPT hdbscan and probe"]
-    assert [b.kind for b in study.baselines] == ["tfidf", "setfit", "setfit_package", "static_embeddings"]
+    assert [b.kind for b in study.baselines] == [
+        "tfidf", "setfit", "setfit_package", "static_embeddings", "linear_probe", "average",
+    ]  # fmt: skip
+    _, setfit, package, static, _, together = (baseline.model_dump() for baseline in study.baselines)
+    assert together["of"] == ["PPT and probe", "linear_probe"]
+    assert setfit["encoder"] == "sentence-transformers/all-mpnet-base-v2" and package["encoder"] is None
+    assert static["model"] == "minishlab/potion-multilingual-128M"
     assert study.evaluation.more_shots == [1, 64]
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from looking import said
 from streamlit.testing.v1 import AppTest
 
+from metapt_explore.diagnostics.displacement import expected
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.inner_gradient import keep_inner_gradient, kept_inner_gradient
 from metapt_explore.study.study import Study
 
 Open = Callable[..., AppTest]
@@ -32,6 +34,18 @@ def test_before_and_after_screening(show: Open, world: Path, copied: Workspace) 
         "outer step": "0.0500",
         "tuning step": "0.0500",
     }
+    assert "is not measured yet" in said(at, "info")
+    keep_inner_gradient(study, study.texts())  # as a run does that predicts its cost
+    at = show(study.workspace.folder, "pretraining", "tiny")
+    assert "is not measured yet" not in said(at, "info")
+    length = kept_inner_gradient(copied, study.config)
+    assert length is not None
+    measured = f"{expected(study.config.method('MetaPT'), study.config, length).inner:.4f}"  # type: ignore[arg-type]
+    assert tables(at)["inner steps"][0]["inner steps"] == measured
+    short = study.config.method("MetaPT").model_copy(update={"inner_lr": 1e-6})  # the gradient stays what it is
+    copied.save_study(study.config.model_copy(update={"methods": [*study.config.methods[:2], short]}))
+    assert "times less than one tuning step" in said(show(copied.folder, "pretraining", "tiny"), "warning")
+    copied.save_study(study.config)
     assert not at.button(key="ask_screen").disabled
     assert "Not screened yet" not in said(at, "caption"), "all scores are there: nothing is offered"
     extended = study.config.model_copy(update={"evaluation": study.config.evaluation.model_copy(update={"steps": 5})})
@@ -44,7 +58,7 @@ def test_before_and_after_screening(show: Open, world: Path, copied: Workspace) 
     assert f"MetaPT: {found.sentence}" in said(at)
     (row,) = tables(at)["tasks"]
     assert row["moves: inner"] == f"{found.displacement.inner:.4f}" and row["outer"] == "0.0500"
-    assert len(tables(at)["support before"]) == found.tasks
+    assert len(tables(at)["support before"]) == found.tasks + 1  # and their mean
 
 
 def test_settings_alone_warn_of_steps_that_go_nowhere(show: Open, world: Path, copied: Workspace) -> None:

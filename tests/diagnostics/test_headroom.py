@@ -10,8 +10,15 @@ import pytest
 
 from metapt_explore.config import EvaluationConfig, MethodConfig, load_study
 from metapt_explore.diagnostics.displacement import Displacement, expected, measured, tuning_rate
-from metapt_explore.diagnostics.headroom import Estimate, headroom_of_tasks, headroom_over_tasks, mean_with_interval
+from metapt_explore.diagnostics.headroom import (
+    Estimate,
+    headroom_losses,
+    headroom_of_tasks,
+    headroom_over_tasks,
+    mean_with_interval,
+)
 from metapt_explore.diagnostics.screen import SAID, Screening, downstream_cosines, task_diversity
+from metapt_explore.reporting.screen_section import losses_table
 
 NAN = float("nan")
 
@@ -42,6 +49,21 @@ def test_gains_by_hand() -> None:
     assert over["own"].value == pytest.approx((0.2 + 0.0) / 2) and not over["own"].above_zero
 
 
+def test_losses_before_and_after_by_hand() -> None:
+    first, second, mean = headroom_losses(losses())
+    assert (first["name"], second["name"], mean["name"]) == ("a", "b", "mean over tasks")
+    # 1.0 and 2.0: mean 1.5, standard error 0.5, Student's point 12.7062; after the inner steps 0.9 and 1.7.
+    assert first["query_before"]["value"] == 1.5 and first["query_before"]["high"] == pytest.approx(1.5 + 6.3531)
+    assert first["query_inner"]["value"] == pytest.approx(1.3)
+    assert first["query_inner"]["low"] == pytest.approx(1.3 - 12.7062 * 0.4, abs=1e-4)
+    # Over tasks: 1.5 and 1.0 before, 1.3 and 1.1 after.
+    assert mean["query_before"]["value"] == pytest.approx(1.25) and mean["query_before"]["n"] == 2
+    assert mean["query_inner"]["high"] == pytest.approx(1.2 + 12.7062 * 0.1, abs=1e-4)
+    table = losses_table([first, second, mean]).set_index("task")
+    assert table.loc["mean over tasks", "others before"].startswith("1.250 (−1.927 to 4.427)")
+    assert list(table.columns)[2:] == ["others before", "after inner steps", "after tuning steps"]
+
+
 def test_means_of_little() -> None:
     """What is not known is left out; a single value has no interval; nothing is nothing."""
     one = mean_with_interval([NAN, 0.5])
@@ -55,6 +77,13 @@ def test_displacement_from_settings_and_from_steps() -> None:
     method = MethodConfig(name="m", kind="metapt", clustering="kmeans", outer_lr=0.02, tuning=tuned)
     known = expected(method, load_study("tour"))  # type: ignore[arg-type]
     assert (known.inner, known.outer, known.tuning, known.ratio) == (None, 0.02, 0.5, None) and known.warning == ""
+    told = expected(method, load_study("tour"), gradient=0.01)  # type: ignore[arg-type]
+    assert (
+        told.inner == pytest.approx(0.03 * 0.01) and "1667 times less" in told.warning
+    )  # one step at the default rate
+    half = MethodConfig(name="m", kind="metapt", clustering="kmeans", inner_steps=2, inner_lr=3.0, adapted=0.25)
+    quarter = expected(half, load_study("tour"), gradient=0.01)  # type: ignore[arg-type]
+    assert quarter.inner == pytest.approx(2 * 3.0 * 0.01 / 2)
     evaluation = EvaluationConfig(tasks=["trec"], learning_rates=[0.064, 0.001, 0.016])
     assert tuning_rate(MethodConfig(name="PT", kind="pt"), evaluation) == 0.016
     found = measured(np.array([0.001, 0.003]), np.array([0.01]), np.array([0.016]), rates=[0.016])

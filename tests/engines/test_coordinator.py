@@ -19,6 +19,7 @@ from metapt_explore.jobs.state import job_state
 from metapt_explore.results.tables import results_table
 from metapt_explore.storage.files import read_json
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.cell_table import cell_table
 from metapt_explore.study.worker_file import cell_states, cells_folder, open_batches
 
 pytestmark = pytest.mark.skipif(not forked.CAN_FORK, reason=forked.WHY_NOT)
@@ -49,6 +50,10 @@ def test_two_workers_answer_what_one_process_does(serial: Serial, tmp_path: Path
     assert len(made) == len(set(made))
     assert {"embeddings", "clusters/kmeans", "prompt/PPT/0", "fewshot/MetaPT/question/0"} <= set(made)
     assert not {"texts", "split/mood", "tasks/kmeans"} & set(made), "cheap cells are the run's own"
+
+    rows = {row["key"]: row for row in cell_table(workspace, "tiny")}
+    assert {row["state"] for row in rows.values()} == {"finished"} and set(made) <= set(rows)
+    assert {rows[key]["worker"] for key in made} == {record["worker"] for record in records if record["made"]}
 
     again = start(serial.file, workspace.folder, serial.home)
     again.join(LIMIT)
@@ -94,6 +99,9 @@ def test_a_cell_that_kills_its_workers_is_given_up_after_three(serial: Serial, t
     assert run.exitcode == 1, said(workspace.folder)
     (failed,) = job_state(workspace, "tiny")["failed"]
     assert failed["key"] == "prompt/MetaPT/0"
+    rows = {row["key"]: row for row in cell_table(workspace, "tiny")}
+    assert rows["prompt/MetaPT/0"]["state"] == "failed" and "3 times" in rows["prompt/MetaPT/0"]["reason"]
+    assert rows["fewshot/MetaPT/mood/0"]["state"] == "failed" and rows["prompt/PPT/0"]["state"] == "finished"
     assert "killed by SIGKILL" in failed["reason"] and "3 times" in failed["reason"]
     assert set(failed["scores"]) == {"MetaPT on mood", "MetaPT on question"}
     assert set(results_table(workspace, "tiny")["method"]) == {"PPT", "TF-IDF"}

@@ -84,6 +84,7 @@ def test_an_error_of_files_refuses_no_cell(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, number: int, no_place: bool
 ) -> None:
     worker = CellWorker(load_study(world / "tiny.yaml"), Workspace(tmp_path), "one")
+    write_json(batch_file(cells_folder(Workspace(tmp_path), "tiny"), "one"), {"id": "one"})
 
     def fail(*_: object) -> None:
         raise OSError(number, "it could not be written")

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from command_line import call
+from waiting import wait
 
 from metapt_explore.config import load_study
 from metapt_explore.errors import Cancelled, UserError
 from metapt_explore.progress.state import State
 from metapt_explore.results.tables import results_table
+from metapt_explore.storage.files import write_json
 from metapt_explore.storage.studies import IndexEntry
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.cell_worker import CellWorker, stopping_at_signals
+from metapt_explore.study import cell_worker
+from metapt_explore.study.cell_worker import CellWorker, ending_with, stopping_at_signals
 from metapt_explore.study.study import Study
-from metapt_explore.study.worker_file import cells_folder, read_worker
+from metapt_explore.study.worker_file import batch_file, cells_folder, read_worker
 
 
 def printed_cells(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
@@ -73,6 +78,13 @@ def is_score(entry: IndexEntry) -> bool:
     return (entry["kind"], entry.get("method"), entry.get("task")) == ("fewshot", "MetaPT", "mood")
 
 
+def begin_batch(workspace: Workspace, batch: str) -> None:
+    """A batch as a run has written it: a worker without one ends."""
+    folder = cells_folder(workspace, "tiny")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(batch_file(folder, batch), {"id": batch})
+
+
 def test_a_signal_ends_it_with_a_checkpoint_and_it_goes_on(world: Path, finished: Path, tmp_path: Path) -> None:
     """As a scheduler that takes a machine back sends it."""
     config, workspace = load_study(world / "tiny.yaml"), Workspace(tmp_path)
@@ -81,6 +93,7 @@ def test_a_signal_ends_it_with_a_checkpoint_and_it_goes_on(world: Path, finished
         if state.stage.startswith("prompt of MetaPT") and state.done == 2:
             signal.raise_signal(signal.SIGTERM)
 
+    begin_batch(workspace, "first")
     worker = CellWorker(config, workspace, "first", interrupt)
     with stopping_at_signals(worker), pytest.raises(Cancelled):
         worker.make(["prompt/MetaPT/0"])
@@ -92,6 +105,7 @@ def test_a_signal_ends_it_with_a_checkpoint_and_it_goes_on(world: Path, finished
     assert list((folder / "checkpoint").iterdir())
 
     steps: list[int] = []
+    begin_batch(workspace, "second")
     second = CellWorker(
         config, workspace, "second", lambda state: steps.append(state.done) if state.total == 4 else None
     )
@@ -106,6 +120,7 @@ def test_a_signal_ends_it_with_a_checkpoint_and_it_goes_on(world: Path, finished
 
 
 def test_a_cell_that_would_be_another_one_here_is_refused(world: Path, tmp_path: Path) -> None:
+    begin_batch(Workspace(tmp_path), "one")
     worker = CellWorker(load_study(world / "tiny.yaml"), Workspace(tmp_path), "one")
     with pytest.raises(UserError, match=r"prompt-0 where the study runs.*here cpu, float32"):
         worker.make(["prompt/PT/0"], {"prompt/PT/0": "prompt-0"})
@@ -121,3 +136,31 @@ def test_a_cell_that_does_not_exist_is_named(
     assert "Did you mean 'prompt/MetaPT/0'?" in capsys.readouterr().err
     assert call(monkeypatch, "make", world / "tiny.yaml", "-w", tmp_path) == 2
     assert "Name cells" in capsys.readouterr().err
+
+
+def test_a_worker_stops_when_the_task_that_began_it_is_killed(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray kills a task, not what it has started."""
+    monkeypatch.setattr(cell_worker, "PARENT_POLL_S", 0.01)
+    worker = CellWorker(load_study(world / "tiny.yaml"), Workspace(tmp_path))
+    task = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with ending_with(worker, task.pid):
+        assert not worker.is_stopping
+        task.kill()
+        task.communicate()
+        wait(lambda: worker.is_stopping)
+
+
+def test_a_worker_that_computes_on_without_its_task_is_ended(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(cell_worker, "PARENT_POLL_S", 0.01)
+    monkeypatch.setattr(cell_worker, "STOP_GRACE_S", 0.01)
+    monkeypatch.setattr(cell_worker.os, "_exit", codes.append)
+    task = subprocess.Popen([sys.executable, "-c", ""])
+    task.wait()
+    with ending_with(CellWorker(load_study(world / "tiny.yaml"), Workspace(tmp_path)), task.pid):
+        wait(lambda: codes)
+    assert codes[0] == 75

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -13,11 +14,13 @@ from command_line import call
 from pretended import orphan, status, study
 from waiting import LIMIT, wait
 
+from metapt_explore.engines import orphans
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import changes, queue, worker
 from metapt_explore.storage.files import write_json
 from metapt_explore.storage.processes import identity
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.given_out import batches_given_out
 from metapt_explore.study.worker_file import (
     batch_file,
     batches_at_work,
@@ -42,10 +45,10 @@ def begin_batch(workspace: Workspace, name: str, **changes: Any) -> Path:
     ("said", "lives"),
     [
         ({}, True),
-        ({"process": {**identity(), "boot": "another"}}, True),
+        ({"updated": 1.0}, True),  # its clock may be another host's
+        ({"process": {**identity(), "boot": "another"}}, False),  # it shows no heartbeat
         ({"state": "stopped"}, False),
         ({"process": {**identity(), "created": 1.0}}, False),
-        ({"updated": 1.0}, False),
     ],
 )
 def test_which_workers_are_at_work(tmp_path: Path, said: dict[str, Any], *, lives: bool) -> None:
@@ -69,16 +72,99 @@ def test_a_study_whose_run_is_gone_is_not_deleted_under_its_workers(
     assert workspace.study_names() == []
 
 
+@pytest.mark.parametrize(
+    ("engine", "said", "begins"),
+    [
+        ("slurm", {}, True),
+        ("slurm", {"state": "stopped"}, True),
+        ("slurm", {"state": "ended"}, False),
+        ("local:2", {}, True),
+        ("local:2", {"state": "stopped"}, False),
+        ("ray", {}, False),
+    ],
+)
+def test_which_batches_will_have_a_worker(
+    workspace: Workspace, engine: str, said: dict[str, Any], *, begins: bool
+) -> None:
+    """A job waits in the queue, was queued again, or its process is starting; the run that submitted it is gone."""
+    folder = begin_batch(workspace, "one")
+    handle = json.dumps({"process": identity(), "slot": 0}) if engine == "local:2" else "7_0"
+    write_json(batch_file(folder, "00001"), {"id": "00001", "cells": {}, "engine": engine, "handle": handle})
+    worker_file(folder, "00001").unlink()
+    if said:
+        write_json(worker_file(folder, "00001"), said)
+    assert list(batches_given_out(workspace, "one")) == ["00001"] * begins
+    cancel_batch_file(folder, "00001").touch()
+    assert not batches_given_out(workspace, "one"), "it ends when it begins"
+
+
+class Queue:
+    """SLURM, with a job that waits."""
+
+    state = "waiting"
+
+    def cancel(self, handles: list[str], *, now: bool = False) -> None:
+        Queue.state = "gone"
+
+    def states(self, handles: list[str]) -> dict[str, str]:
+        return dict.fromkeys(handles, Queue.state)
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_a_job_that_waits_in_a_queue_is_cancelled(
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    reached: bool,
+) -> None:
+    monkeypatch.setattr(Queue, "state", "waiting")
+    monkeypatch.setattr(orphans, "slurm_engine", lambda: Queue() if reached else None)
+    workspace.save_study(study("one"))
+    folder = begin_batch(workspace, "one", state="stopped")
+    record = {"id": "00001", "cells": {}, "engine": "slurm", "handle": "7_0"}
+    write_json(batch_file(folder, "00001"), record)
+    with pytest.raises(UserError, match="metapt cancel one"):
+        changes.delete_study(workspace, "one")
+    assert call(monkeypatch, "cancel", "one", "--workspace", workspace.folder) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("its jobs (1) were taken out of the queue" if reached else "end when they begin") in said
+    assert batch_file(folder, "00001").exists() is not reached
+    assert cancel_batch_file(folder, "00001").exists() is not reached
+    changes.delete_study(workspace, "one")
+
+
+def test_a_run_that_is_killed_at_its_cancel_leaves_no_job_behind(
+    workspace: Workspace, pretend: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The study's request to stop is removed with it, so each job is asked by a file of its own."""
+    monkeypatch.setattr(worker, "KILL_GRACE_S", 0.0)
+    monkeypatch.setattr(worker, "STOP_GRACE_S", 0.1)
+    pretend("deaf")
+    queue.enqueue(workspace, study("one"))
+    process = orphan(workspace, "one")
+    wait(lambda: status(workspace, "one") == "running")
+    folder = cells_folder(workspace, "one")
+    folder.mkdir(parents=True)
+    record = {"id": "00001", "cells": {}, "engine": "slurm", "handle": "7_0"}
+    write_json(batch_file(folder, "00001"), record)
+    queue.cancel(workspace, "one")
+    worker.supervise(workspace, "one")
+    process.wait(LIMIT)
+    assert status(workspace, "one") == "cancelled"
+    assert cancel_batch_file(folder, "00001").exists()
+
+
 def test_a_cancelled_run_has_time_for_the_checkpoints_of_its_workers(
     workspace: Workspace, pretend: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[float] = []
 
-    def at_work(*_: object) -> list[str]:
+    def given_out(*_: object) -> dict[str, Any]:
         looks.append(time.monotonic())
-        return ["00001"] if len(looks) == 1 else []
+        return {"00001": {}} if len(looks) == 1 else {}
 
-    monkeypatch.setattr(worker, "batches_at_work", at_work)
+    monkeypatch.setattr(worker, "open_batches", given_out)
     monkeypatch.setattr(worker, "KILL_GRACE_S", 0.0)
     monkeypatch.setattr(worker, "STOP_GRACE_S", 0.7)
     pretend("deaf")

@@ -13,6 +13,15 @@ from metapt_explore import plots
 from metapt_explore.plots.style import facets, plain
 
 
+def test_a_legend_takes_room_of_its_own() -> None:
+    """Anchored outside the plot and measured by it, it pushes the plot away where it needs more lines."""
+    panels = plots.meta_loss(meta_lines(3), {})
+    assert panels.layout.legend.y < 0 and panels.layout.legend.yanchor == "top"
+    one = plots.cluster_sizes(CLUSTERS)
+    assert one.layout.legend.y > 1 and one.layout.legend.yanchor == "bottom"
+    assert {figure.layout.legend.yref for figure in (panels, one)} == {"paper"}
+
+
 def test_start_curves_draw_mean_and_range_over_seeds() -> None:
     figure = plots.tuning_curves(curves())
     assert titles(figure) == ["trec", "&lt;b&gt;mr&lt;/b&gt;"]

@@ -41,9 +41,11 @@ def test_map_finds_texts_by_row_not_by_position() -> None:
 def test_map_samples_above_50000_points_and_says_so() -> None:
     many = points(50_003)
     figure = plots.cluster_map(many, pd.Series(["t"] * len(many)), CLUSTERS)
-    shade, *drawn = figure.data
-    assert shade.type == "contour" and sum(len(trace.x) for trace in drawn) == 50_000
-    assert figure.layout.title.text.startswith("50,000 of 50,003 texts, sampled at random; the shade beneath")
+    shade, *drawn, lines = figure.data
+    assert shade.type == "contour" and lines.mode == "lines" and sum(len(trace.x) for trace in drawn) == 50_000
+    assert figure.layout.title.text.replace("<br>", " ").startswith(
+        "50,000 of 50,003 texts, sampled at random; shade and lines are the density"
+    )
     again = plots.cluster_map(many, pd.Series(["t"] * len(many)), CLUSTERS)
     assert list(again.data[1].x) == list(drawn[0].x)
 
@@ -54,6 +56,8 @@ def test_the_shade_beneath_a_sample_is_of_all_texts(monkeypatch: pytest.MonkeyPa
     frame = pd.DataFrame({"row": range(2_000), "cluster": 0, "x": rng.normal(size=2_000), "y": rng.normal(size=2_000)})
     texts = pd.Series(["t"] * len(frame))
     sampled = plots.cluster_map(frame, texts, CLUSTERS)
+    lines = sampled.data[-1]
+    assert np.isnan(lines.x[-1]) and np.nanmax(np.hypot(lines.x, lines.y)) < 4, "they lie around the texts"
     monkeypatch.setattr(plots.text_map, "LARGEST_MAP", 2_000)
     whole = plots.cluster_map(frame, texts, CLUSTERS, look=plots.MapLook(density=True))
     assert len(sampled.data[1].x) == 10
@@ -107,7 +111,7 @@ def test_a_map_of_many_points_carries_no_text() -> None:
     many = plots.text_map.LARGEST_WITH_TEXT + 1
     frame = pd.DataFrame({"row": range(many), "cluster": 0, "x": 0.0, "y": 0.0})
     (trace,) = traces(plots.cluster_map(frame, pd.Series(["t"] * many), CLUSTERS))
-    assert "text" not in trace and trace["hoverinfo"] == "name"
+    assert "text" not in trace and (trace["hoverinfo"], trace["hovertext"]) == ("text", "0: &lt;i&gt;phone&lt;/i&gt;")
 
 
 def test_of_hundreds_of_clusters_the_largest_have_a_colour_and_the_others_are_one_grey_layer() -> None:
@@ -117,7 +121,7 @@ def test_of_hundreds_of_clusters_the_largest_have_a_colour_and_the_others_are_on
     told = [{"cluster": 3, "name": "3: <b>"}, {"cluster": 100, "name": "100: phone"}]
     figure = plots.cluster_map(frame, pd.Series(["t"] * len(frame)), told)
     grey, *largest = traces(figure)
-    assert (grey["name"], grey["marker"]["color"], len(grey["x"])) == ("the other 498 clusters", "#8C8C8C", 498)
+    assert (grey["name"], grey["marker"]["color"], len(grey["x"])) == ("498 others", "#8C8C8C", 498)
     assert grey["text"][3] == "t<br>3: &lt;b&gt;", "the pointer says which of them it is"
     assert [len(trace["x"]) for trace in largest] == [3] * 14 and largest[0]["name"] == "100: phone"
     assert len({(trace["marker"]["color"], trace["marker"]["symbol"]) for trace in largest}) == 14
@@ -192,7 +196,7 @@ def test_sizes_of_many_clusters_are_a_curve() -> None:
     assert list(curve["x"]) == list(range(1, 513)) and list(curve["y"]) == list(range(512, 0, -1))
     assert curve["text"][0] == "511: &lt;b&gt;<br>512 texts; 100% of the labels are bad"
     assert curve["marker"]["color"][-1] == 1.0, "one label of one: the unlabelled texts do not count"
-    assert figure.layout.title.text == "512 clusters, largest 512, median 257, smallest 1 texts"
+    assert figure.layout.title.text.replace("<br>", " ") == "512 clusters, largest 512, median 257, smallest 1 texts"
     assert figure.layout.yaxis.type == "log" and figure.layout.height < 500
     unknown = plots.cluster_sizes([{k: v for k, v in each.items() if k != "labels"} for each in many])
     assert "colorbar" not in traces(unknown)[0]["marker"]
@@ -202,5 +206,7 @@ def test_where_many_clusters_are_in_others_the_largest_are_shown() -> None:
     table = pd.DataFrame(1, index=range(50), columns=range(60))
     table.loc[49, 59] = 41
     heat = plots.contingency_map(table, {}, {})
-    assert len(heat.data[0].z) == 30 == len(heat.data[0].z[0]) and heat.layout.title.text.endswith("50 and 60 clusters")
+    assert len(heat.data[0].z) == 30 == len(heat.data[0].z[0]) and heat.layout.title.text.replace("<br>", " ").endswith(
+        "50 and 60 clusters"
+    )
     assert heat.data[0].z[-1][-1] == pytest.approx(0.41), "shares are of the whole row"

@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from metapt_explore.config import ClusteringConfig, StudyConfig, parse
-from metapt_explore.cost.calibrate_clusterings import calibrate_clustering, likely_vectors
+from metapt_explore.cost.calibrate_clusterings import calibrate_clustering, likely_texts, likely_vectors
 from metapt_explore.cost.clusterings import Law, clustering_cost, law_of
 from metapt_explore.study import clustering_costs as costs
 from metapt_explore.study.clustering_costs import clustering_costs, format_clustering
@@ -43,6 +43,33 @@ def test_a_calibration_keeps_the_exponents(monkeypatch: pytest.MonkeyPatch) -> N
         assert law is not None and rough is not None
         assert law.exponent == rough.exponent and law.fit > 0 and law.assigned > 0
     assert calibrate_clustering(clustering("one_pool"), vectors, 10) is None
+
+
+def test_topics_are_calibrated_on_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metapt_explore.cost.calibrate_topics.FIRST", 60)
+    config, vectors = clustering("lda", n_clusters=4), likely_vectors(10, 12)
+    rough = law_of(config, 1_000_000)
+    assert rough is not None and calibrate_clustering(config, vectors, 1_000_000) == rough  # nothing to count
+    assert calibrate_clustering(config, vectors, 1_000_000, ["1 2 3"] * 100) == rough  # no word
+    law = calibrate_clustering(config, vectors, 1_000_000, likely_texts(300))
+    assert law is not None and law.exponent == rough.exponent
+    assert law.fit != rough.fit and min(law.fit, law.assigned) > 0 and law.fixed >= 0
+    assert law.assigned != rough.assigned and law.assigned_exponent == 0
+    # The constant is of 8 clusters, whatever was measured: of 4 it gives the seconds back.
+    measured = law.fit_seconds(10_000, 4) - law.fixed
+    assert measured == pytest.approx(law.fit * 0.5**law.per_cluster)
+
+
+def test_topics_take_the_studys_own_texts(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = Study(parse(StudyConfig, tiny.study_tree(world), "test"), tmp_path)
+    monkeypatch.setattr(costs, "DRAWN", 50)
+    own = study.texts().table("texts")["text"].tolist()
+    some = costs._some_texts(study, study.texts())
+    assert len(some) == 50 and set(some) <= set(own) and some != own[:50]  # from all of them
+    assert costs._some_texts(study, None) == likely_texts(50)  # not read, and no large file
+    monkeypatch.setattr(costs, "is_large", lambda settings: True)
+    first = costs._some_texts(study, None)
+    assert len(first) == 50 and first == [text for text in first if isinstance(text, str)] != likely_texts(50)
 
 
 def test_small_studies_are_not_calibrated(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

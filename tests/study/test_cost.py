@@ -246,7 +246,10 @@ def test_the_plan_command(world: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert found.exit_code == 0, found.output
     plan = json.loads(found.stdout.strip().splitlines()[-1])
     assert plan["study"] == "tiny" and plan["stages"]["prompt/PPT/0"]["trained"] == 64 and plan["seconds"] > 0
+    assert plan["displacement"]["MetaPT"]["inner"] > 0, "its plain gradient is measured: the model is there anyway"
     table = runner.invoke(metapt, ["plan", str(world / "tiny.yaml")])
+    told = " ".join(table.stdout.split())
+    assert "in its inner step (by one support gradient, measured at the start)" in told and "only the model" not in told
     assert "prompt · MetaPT" in table.stdout and "peak memory about" in table.stdout
     assert "assumed" not in table.stdout and plan["assumed_texts"] is None
     assert not (tmp_path / "none").exists()

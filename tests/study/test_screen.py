@@ -12,9 +12,11 @@ import torch
 from command_line import call
 from test_task_formats import FORMATS, config_of
 
-from metapt_explore.config import StudyConfig, parse, to_yaml
+from metapt_explore.config import MetaPTMethod, StudyConfig, parse, to_yaml
 from metapt_explore.diagnostics import adapted_losses as adapting
-from metapt_explore.diagnostics.screen import SAID, Screening
+from metapt_explore.diagnostics.displacement import expected
+from metapt_explore.diagnostics.headroom import Estimate
+from metapt_explore.diagnostics.screen import SAID, Screening, format_estimate
 from metapt_explore.diagnostics.task_gradients import balanced_draws
 from metapt_explore.errors import UserError
 from metapt_explore.models.scoring import score_all
@@ -27,6 +29,7 @@ from metapt_explore.stages.common_start import CommonStart
 from metapt_explore.stages.format_rows import FormatRows
 from metapt_explore.stages.headroom import MOST_DRAWS
 from metapt_explore.stages.task_patterns import read_patterns
+from metapt_explore.study.inner_gradient import inner_gradient, keep_inner_gradient, kept_inner_gradient
 from metapt_explore.study.study import Study
 from metapt_explore.texts.rows import as_inputs
 
@@ -66,6 +69,23 @@ def test_an_inner_loop_that_moves_nothing_has_none(study: Study, monkeypatch: py
     gains = study.headroom("MetaPT").summary["over_tasks"]
     assert {gain: (told["value"], told["high"]) for gain, told in gains.items()} == dict.fromkeys(gains, (0.0, 0.0))
     assert "do not move the prompt" in study.screen("MetaPT").warning
+
+
+def test_a_measured_gradient_is_as_long_as_that_of_the_screening(study: Study) -> None:
+    """Settings, and one support gradient, foretell how far the inner steps go: `metapt plan` and pages show that."""
+    method = study.config.method("MetaPT")
+    assert isinstance(method, MetaPTMethod) and study.config.pretraining_of(method).inner_optimiser == "gradient"
+    gradient = inner_gradient(study, study.texts())
+    assert gradient is not None
+    foretold = expected(method, study.config, gradient).inner
+    real = study.headroom("MetaPT").summary["displacement"]["inner"]
+    assert foretold is not None and 0.5 < foretold / real < 2
+    assert kept_inner_gradient(study.workspace, study.config) is None
+    keep_inner_gradient(study, study.texts())
+    assert kept_inner_gradient(study.workspace, study.config) == gradient
+    longer = study.config.model_copy(update={"prompt": study.config.prompt.model_copy(update={"length": 9})})
+    assert kept_inner_gradient(study.workspace, longer) is None, "of another prompt nothing is known"
+    assert inner_gradient(study, None) is None
 
 
 def test_only_meta_learned_methods_are_screened(study: Study) -> None:
@@ -114,6 +134,10 @@ def test_what_was_screened_is_in_the_record_and_the_report(study: Study, tmp_pat
     assert "## Was there anything to meta-learn?" in markdown and f"MetaPT: {found.sentence}" in markdown
     for task in headroom.summary["tasks"]:
         assert f"{task['query_before']:.3f}" in markdown
+    told = record.screenings[0]["losses"]
+    assert len(told) == len(headroom.summary["tasks"]) + 1 and "| mean over tasks |" in markdown
+    assert format_estimate(Estimate.of(told[-1]["query_inner"]), 3) in markdown
+    assert told[-1]["query_before"]["n"] == len(headroom.summary["tasks"])
     assert joined(before, record).screenings == record.screenings
 
 
@@ -123,6 +147,8 @@ def test_tasks_of_several_formats_are_each_read_in_their_own_way(world: Path, tm
     table = study.headroom("MetaPT").table("headroom")
     tasks, texts = study.tasks_of(config.method("MetaPT")), FormatRows(study).artifact.table("texts")
     reading = read_patterns(config, tasks, study.backbone)
+    gradient = inner_gradient(study, study.texts())
+    assert gradient is not None and gradient > 0
     prompt = study.make(CommonStart.of(study, 0)).tensors("prompt")["prompt"]
     inputs = as_inputs(texts)
     assert len({reading.of_task[task] for task in table["task"]}) > 2  # labels, clusters with words of their own, pairs

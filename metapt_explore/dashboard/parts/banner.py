@@ -6,6 +6,7 @@ import streamlit as st
 
 from metapt_explore.dashboard.parts import job, job_mending, messages, shared, start_study, study_choice
 from metapt_explore.jobs import queue, study_list
+from metapt_explore.jobs import state as jobs
 from metapt_explore.statistics.numbers import percent
 from metapt_explore.storage.workspace import Workspace
 
@@ -86,7 +87,10 @@ def _failed(workspace: Workspace, name: str) -> None:
         st.error(messages.sentence(job.failure_sentence(state)))
     elif state["status"] == "stopped":
         st.warning(
-            f"Interrupted at {percent(job.progress_of(state), 0)}: its process is gone. What was computed is kept."
+            messages.plain(
+                f"Interrupted at {percent(job.progress_of(state), 0)}: {jobs.format_gone(state)}. What was computed is "
+                "kept."
+            )
         )
     else:
         return

@@ -235,6 +235,7 @@ def comparison(view: View, others: dict[str, Artifact], edited_from: str | None)
             f"Rows: clusters of {messages.plain(view.name)}. Columns: clusters of {messages.plain(other)}. A number is "
             "how many texts are in both; the colour is its share of the row. A single dark cell in a row means that "
             "the cluster lies inside that one. Both indices: 1 is the same grouping, about 0 what chance gives.",
+            wide=True,
         )
 
 

@@ -39,8 +39,8 @@ def draw_map(view: View, look: MapLook, kept_as: str | None, marked: Collection[
         _figure(view, look, kept_as, marked),
         f"map_{view.artifact.id}_{view.projection}",
         "A point is a text. Draw a lasso or a box (top right) to read the texts inside or to make them a cluster. "
-        + (legend if len(view.names) <= LEGEND_ENTRIES else cluster_list.coloured(view))
-        + PROJECTIONS[view.projection].reading,
+        + (legend if len(view.names) <= LEGEND_ENTRIES else "")
+        + f"{PROJECTIONS[view.projection].reading} {cluster_list.coloured(view)}".strip(),
         select=True,
     )
     return chosen_rows(event) if len(view.points) <= LARGEST_MAP else rows_inside(event, view.points)

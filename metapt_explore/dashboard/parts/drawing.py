@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -40,7 +41,7 @@ def table(artifact: Artifact, name: str) -> pd.DataFrame:
         raise UserError(f"{path} cannot be read: {reason(error)}.") from error
 
 
-def draw(figure: go.Figure, key: str, caption: str, *, select: bool = False) -> Any:
+def draw(figure: go.Figure, key: str, caption: str, *, select: bool = False, wide: bool = False) -> Any:
     """Draws a figure in the page's theme, with a caption that says how to read it.
 
     Args:
@@ -48,6 +49,7 @@ def draw(figure: go.Figure, key: str, caption: str, *, select: bool = False) -> 
         key: Its key on the page.
         caption: How to read it.
         select: Whether points can be chosen with a lasso or a box.
+        wide: Whether it needs more room than a telephone has: there it is swiped sideways (``style.css``).
 
     Returns:
         What is chosen, where points can be.
@@ -56,7 +58,10 @@ def draw(figure: go.Figure, key: str, caption: str, *, select: bool = False) -> 
     options: dict[str, Any] = {"on_select": "rerun", "selection_mode": ("lasso", "box")} if select else {}
     picture = {"format": "svg", "filename": file_name(key)}  # what the camera of the figure saves
     config = {"displaylogo": False, "toImageButtonOptions": picture}
-    event = st.plotly_chart(figure, key=key, width="stretch", config=config, alt=spoken(caption), **options)
+    if wide:
+        figure.update_layout(dragmode=False)  # a finger then moves the picture, not the axes
+    with st.container(key=f"wide-{key}") if wide else nullcontext():
+        event = st.plotly_chart(figure, key=key, width="stretch", config=config, alt=spoken(caption), **options)
     st.caption(caption)
     if figure.data:
         st.download_button(

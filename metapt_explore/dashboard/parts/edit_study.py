@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
-from metapt_explore.config import StudyConfig
+from metapt_explore.config import StudyConfig, to_yaml
 from metapt_explore.dashboard.parts import messages, method_form, shared, study_choice
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import changes
@@ -40,12 +41,14 @@ def section(workspace: Workspace, name: str) -> None:
             _delete_button(workspace, name)
             return
         parts = [tab for tab in TABS if getattr(config, tab[0])]
-        tabs = st.tabs(["Study", *(title for _, title, _ in parts)])
+        tabs = st.tabs(["Study", *(title for _, title, _ in parts), "As YAML"])
         with tabs[0]:
             _study(workspace, config)
-        for tab, (part, _, called) in zip(tabs[1:], parts, strict=True):
+        for tab, (part, _, called) in zip(tabs[1:-1], parts, strict=True):
             with tab:
                 _entries(workspace, config, part, called)
+        with tabs[-1]:
+            _yaml(workspace, config)
 
 
 def _tell() -> None:
@@ -110,6 +113,25 @@ def _confirm_delete(workspace: Workspace, name: str) -> None:
         )
         if st.button("Delete", key="delete_really", type="primary", on_click=_do, args=(delete,)):
             st.rerun()
+
+
+def _yaml(workspace: Workspace, config: StudyConfig) -> None:
+    """The whole study as a text to edit."""
+    written = to_yaml(config, brief=True)
+    key = f"edit_yaml_{hashlib.sha256(written.encode()).hexdigest()[:8]}"  # another study, or another state of it
+
+    def save() -> str:
+        notices = changes.save_written(workspace, config.name, st.session_state[key])
+        shared.own_change(workspace, config.name)
+        return " ".join(["The study is saved. Resume computes what it lacks.", *notices])
+
+    st.text_area("All settings of the study", written, height=420, key=key)
+    st.caption(
+        "Here everything can be set that the forms do not ask for. What has its usual value is left out; the "
+        "documentation lists every key (*The study file, key by key*). Where a key or value is wrong, it is named and "
+        "nothing is saved."
+    )
+    st.button("Save the YAML", key="save_yaml", on_click=_do, args=(save,))
 
 
 # ------------------------------------------------------------------ clusterings, methods, baselines

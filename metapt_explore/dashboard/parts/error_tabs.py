@@ -11,7 +11,7 @@ import streamlit as st
 from metapt_explore import plots
 from metapt_explore.dashboard.parts import drawing, messages, tabs
 from metapt_explore.errors import UserError
-from metapt_explore.plots.errors import FEW_ROWS
+from metapt_explore.plots.errors import FEW_ROWS, MOST_WRITTEN
 from metapt_explore.results.decisions import TaskDecisions
 from metapt_explore.statistics.calibration import calibration, calibration_of
 from metapt_explore.statistics.errors import RowComparison, compare_rows, comparison_sentence, confusion
@@ -166,6 +166,7 @@ def _mistaken(pair: ChosenPair) -> None:
                 f"confusion_{place}",
                 "Down: the class of a text; across: the class it was given; per cent of a class's decisions, all "
                 "seeds together.",
+                wide=len(pair.decisions.classes) > MOST_WRITTEN,
             )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.dashboard.parts import drawing, job_mending, messages, shared, start_study
+from metapt_explore.engines import orphans
 from metapt_explore.errors import UserError
 from metapt_explore.jobs import queue, study_list
 from metapt_explore.jobs import state as jobs
@@ -17,9 +18,10 @@ from metapt_explore.progress.state import format_time
 from metapt_explore.reporting.published import is_record
 from metapt_explore.storage.disk import format_full
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.cell_table import cell_table, format_counts
 from metapt_explore.study.failures import format_failed
+from metapt_explore.study.given_out import batches_given_out
 from metapt_explore.study.preview import format_cost, read_cost
-from metapt_explore.study.worker_file import cell_states
 
 LOG_LINES = 30
 #: What a job was asked for, by how far it goes: its percent is of that.
@@ -72,7 +74,7 @@ def overview(workspace: Workspace) -> pd.DataFrame:
         status, found = str(state.get("status")), scores[name]
         row = {
             "study": name,
-            "status": _place(waiting, name) if status == "queued" else shared.STATUS_WORDS.get(status, status),
+            "status": _place(waiting, name) if status == "queued" else _in_words(status) + where_of(dict(state)),
             "progress": f"{100 * progress_of(dict(state)):.0f} %",
             "finished scores": "–",
         }
@@ -82,6 +84,15 @@ def overview(workspace: Workspace) -> pd.DataFrame:
             row["status"] = "damaged"
         rows.append(row)
     return pd.DataFrame(rows, columns=["study", "status", "progress", "finished scores"])
+
+
+def _in_words(status: str) -> str:
+    return shared.STATUS_WORDS.get(status, status)
+
+
+def where_of(state: dict[str, Any]) -> str:
+    """On which other host a job runs; empty for this one."""
+    return f", on '{state['host']}'" if state.get("status") == "running" and state.get("host") else ""
 
 
 def _place(waiting: list[str], name: str) -> str:
@@ -187,7 +198,9 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         stage, done, total = state.get("stage") or "getting ready", state.get("done"), state.get("total")
         units = f" ({done} of {total})" if total else ""
         st.progress(share, text=messages.plain(f"{stage}{units}"))
-        st.text(f"{100 * share:.0f} % of {asked_of(state)}, {left_of(state)}")
+        st.text(f"{100 * share:.0f} % of {asked_of(state)}, {left_of(state)}{where_of(state)}")
+        if silent := jobs.format_silent(state):
+            st.warning(messages.plain(f"There is {silent}."))
         _show_workers(workspace, name)
     elif status == "done":
         st.success("This study is finished: look at the other pages.")
@@ -199,9 +212,14 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         st.warning(f"Cancelled at {100 * share:.0f} %. What was computed is kept; Resume goes on from there.")
     elif status == "stopped":
         st.warning(
-            f"Interrupted at {100 * share:.0f} %: its process is gone. What was computed is kept; "
-            "Resume goes on from there."
+            messages.plain(
+                f"Interrupted at {100 * share:.0f} %: {jobs.format_gone(state)}. What was computed is kept; "
+                "Resume goes on from there."
+            )
         )
+        if batches_given_out(workspace, name):
+            st.warning("Its workers are at work or will begin: Cancel stops them, Resume takes them over.")
+            _show_workers(workspace, name)
     elif status == "failed":
         st.error(messages.sentence(failure_sentence(state)))
     else:
@@ -218,25 +236,31 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
 
 
 def _show_workers(workspace: Workspace, name: str) -> None:
-    """The cells that workers have, where the study runs on an engine."""
-    rows = cell_states(workspace, name)
+    """How the cells stand, where the study runs on an engine: those at a worker first, with its name."""
+    rows = cell_table(workspace, name)
     if not rows:
         return
-    table = pd.DataFrame(rows)[["key", "state", "fraction", "worker"]]
+    st.caption(messages.plain(format_counts(rows)))
+    table = pd.DataFrame(rows)[["key", "state", "fraction", "worker", "reason"]]
     table["fraction"] = [f"{100 * share:.0f} %" for share in table["fraction"]]
-    table.columns = ["cell", "state", "finished", "worker"]
+    table.columns = ["cell", "state", "finished", "worker", "reason"]
     drawing.show_table(table, key="workers", hide_index=True)
+
+
+def _stop_left(workspace: Workspace, name: str) -> None:
+    orphans.call_back(workspace, name)
 
 
 def _buttons(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
     status = str(state.get("status"))
     first, second, _ = st.columns([1, 1, 4])
     asked_to_stop = jobs.is_cancelling(workspace, name)
+    left = status == "stopped" and bool(batches_given_out(workspace, name))
     first.button(
         "Cancel",
         key="cancel",
-        disabled=not state["active"] or asked_to_stop,
-        on_click=queue.cancel,
+        disabled=not left and (not state["active"] or asked_to_stop),
+        on_click=_stop_left if left else queue.cancel,
         args=(workspace, name),
         width="stretch",
     )

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from metapt_explore import hub
 from metapt_explore.config import (
     TASK_SETS,
     BaselineConfig,
-    EncoderConfig,
     ModelConfig,
     SourceConfig,
     packaged_tasks,
 )
 from metapt_explore.config.families import PLACEMENT_TITLES, placement_title
 from metapt_explore.config.fixed_recipe import FEW_DEV_ROWS
-from metapt_explore.dashboard.parts import messages, own_task, shared
+from metapt_explore.dashboard.parts import messages, model_field, own_task, shared
 from metapt_explore.dashboard.parts.new_labels import Told
 from metapt_explore.study.new import FIXED_RECIPE, SCALES
 from metapt_explore.study.own_task import OwnTask, Sizes
@@ -28,6 +29,7 @@ MODEL_HELP = (
 )
 OTHER_SHOTS = (1, 2, 4, 8, 16, 32, 64)
 USUAL_SHOTS = 16
+METRICS = {"accuracy": "accuracy", "macro_f1": "macro F1 (classes of unequal size)"}
 #: Default tasks where the labels of the texts make none: they come with the starter packages.
 FIRST_TASKS = ["rotten_tomatoes", "subjectivity"]
 
@@ -150,8 +152,39 @@ def choose_models() -> dict[str, Any]:
     with st.expander("Models and prompt", key="new_models"):
         one, other = st.columns(2)
         model = one.text_input("Language model, frozen", ModelConfig().name, key="new_model", help=MODEL_HELP)
-        encoder = other.text_input("Sentence encoder, for clusters", EncoderConfig().name, key="new_encoder")
-        return {"model": model.strip(), "encoder": encoder.strip(), **_prompt()}
+        with other:
+            encoder = model_field.choose(
+                "Sentence encoder, for clusters and for rivals that name no other",
+                model_field.ENCODERS,
+                key="new_encoder",
+                kind=hub.ENCODER,
+            )
+        return {"model": model.strip(), "encoder": encoder, **_prompt(), **_more()}
+
+
+def _more() -> dict[str, Any]:
+    """How much of a text is read, the score that counts, and the seed."""
+    one, two, three = st.columns(3)
+    tokens = one.number_input(
+        "Tokens of a text that the language model reads",
+        8,
+        4096,
+        40,
+        8,
+        key="new_max_text_tokens",
+        help="A token is most of a word. Longer texts are cut; twice as many take about twice the time.",
+    )
+    metric = two.selectbox(
+        "Score that the verdict is of",
+        list(METRICS),
+        format_func=lambda name: METRICS[name],
+        key="new_metric",
+        help="Macro F1 counts every class alike, however rare. Both are always shown.",
+    )
+    seed = three.number_input(
+        "Seed", 0, 2**31 - 1, 0, key="new_seed", help="Of the sample of texts, the clusters and the drawn rows."
+    )
+    return {"max_text_tokens": int(tokens), "metric": metric, "seed": int(seed)}
 
 
 def _compared_with(other_shots: list[int]) -> dict[str, Any]:
@@ -170,6 +203,12 @@ def _compared_with(other_shots: list[int]) -> dict[str, Any]:
         help="Logistic regression on the model's states of the few labelled rows has a say beside the label words, "
         "weighed on dev. Three more rows of the comparison, and nothing more to tune.",
     )
+    together = st.checkbox(
+        "Readers together: *PPT and probe* averaged with a logistic regression on embeddings",
+        key="new_together",
+        disabled=not probe,
+        help="The best of thirteen rivals on the recorded starter tasks; embeddings are the sentence encoder's.",
+    )
     baselines = st.multiselect(
         "Other ways to use the same few rows",
         [kind for kind, cls in BaselineConfig.kinds.items() if not cls.combines],
@@ -177,7 +216,28 @@ def _compared_with(other_shots: list[int]) -> dict[str, Any]:
         format_func=lambda kind: BaselineConfig.kinds[kind].title,
         key="new_baselines",
     )
-    return {"probe": probe, "baselines": baselines, "more_shots": sorted(more_shots)}
+    own = [_rival(kind) for kind in baselines]
+    return {
+        "probe": probe, "together": together and probe, "baselines": own, "more_shots": sorted(more_shots),
+    }  # fmt: skip
+
+
+def _rival(kind: str) -> str | dict[str, str]:
+    """A rival as a study lists it: its kind, and a model of its own where another than usual is chosen."""
+    fields = BaselineConfig.kinds[kind].model_fields
+    title = BaselineConfig.kinds[kind].title
+    for key, nothing in (("encoder", "the study's sentence encoder"), ("model", "")):
+        if key not in fields:
+            continue
+        offered: Sequence[str] = model_field.ENCODERS if key == "encoder" else (fields[key].default,)
+        if kind == "static_embeddings":
+            offered = model_field.STATIC_MODELS
+        named = {"encoder": hub.ENCODER, "model": hub.STATIC if kind == "static_embeddings" else hub.CLASSIFIER}
+        label = f"{'Encoder' if key == 'encoder' else 'Model'} of *{title}*"
+        chosen = model_field.choose(label, offered, key=f"new_{key}_{kind}", kind=named[key], nothing=nothing)
+        if chosen is not None and chosen != fields[key].default:
+            return {"name": kind, "kind": kind, key: chosen}
+    return kind
 
 
 def _prompt() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from metapt_explore import hub
 from metapt_explore.auxiliary_tasks.quick_look import MOST_TEXTS, QuickLook, TaskCount
 from metapt_explore.clusters.outliers import WORDS
 from metapt_explore.config import ClusteringConfig, Columns, SourceConfig
@@ -16,9 +17,12 @@ from metapt_explore.config.label_values import class_of_values
 from metapt_explore.config.task import LabelsConfig
 from metapt_explore.config.task_formats import TaskFormat
 from metapt_explore.dashboard.parts import drawing, messages, shared
+from metapt_explore.dashboard.parts import model_field as models
 from metapt_explore.dashboard.parts.new_labels import Told
-from metapt_explore.dashboard.parts.new_source import stamp, table_of
+from metapt_explore.dashboard.parts.new_source import Readable, stamp, table_of
+from metapt_explore.dashboard.parts.new_vectors import choose_vectors
 from metapt_explore.plots.task_counts import task_counts
+from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.first_look import (
     CLASS_ROWS,
     FEWEST_TEXTS,
@@ -64,15 +68,19 @@ class _Looked:
     quick: QuickLook
 
 
-def choose_groups(source: SourceConfig, told: Told, rows: tuple[int, ...] | None, limit: int | None) -> Groups:
+def choose_groups(
+    workspace: Workspace, readable: Readable, told: Told, *, rows: tuple[int, ...] | None, limit: int | None
+) -> Groups:
     """Clusters the texts by their words, at once, and asks how many clusters the study makes, and of what tasks.
 
     Args:
-        source: The source, with its columns.
+        workspace: Where an uploaded file of vectors is kept.
+        readable: The texts, with their columns.
         told: What auxiliary tasks tell apart.
         rows: The rows that are left for pre-training; all when None.
         limit: Most texts that the study takes.
     """
+    source = readable.source
     labels = told.config if told.labelled else None
     values = () if labels is None else tuple((name, label.value) for name, label in labels.labels.items())
     looked = _look(
@@ -98,13 +106,15 @@ def choose_groups(source: SourceConfig, told: Told, rows: tuple[int, ...] | None
     figure = st.container()  # above the bounds that it is drawn by
     with st.expander("How texts are grouped", key="new_grouping"):
         choices = _algorithms(source)
+        own = _embeddings(workspace, readable, choices)
         if values and not formats:
             bounds = _bounds(bounds, basis)
     with figure:
-        _show(look, bounds, n_clusters, formats, EmbeddingsConfig.kinds[choices["embeddings"]].called)
+        _show(look, bounds, n_clusters, formats, EmbeddingsConfig.kinds[choices["embeddings"]["kind"]].called)
     by_labels = bounds if values and not formats else None
     choices |= {"n_clusters": n_clusters, "formats": formats, "bounds": by_labels}
-    return Groups(choices, look.rows, tuple(_problems(looked, by_labels, n_clusters, formats)))
+    problems = [*_problems(looked, by_labels, n_clusters, formats), *([messages.sentence(own)] if own else [])]
+    return Groups(choices, look.rows, tuple(problems))
 
 
 @st.cache_resource(max_entries=6, show_spinner="Clustering your texts by their words …")
@@ -201,21 +211,39 @@ def _algorithms(source: SourceConfig) -> dict[str, Any]:
         key="new_control",
         help="The control: does the meaning of the groups matter, or would any groups do?",
     )
-    made = {kind: facts for kind, facts in EmbeddingsConfig.kinds.items() if kind != "file"}
-    embeddings = st.selectbox(
-        "Texts are alike in",
-        list(made),
-        format_func=lambda kind: made[kind].title,
-        key="new_embeddings",
-        help="What clusters are made from. Vectors of your own go into the study's file: "
-        "`embeddings: {kind: file, file: …}`.",
-    )
-    chosen: dict[str, Any] = {"algorithms": algorithms, "control": control, "embeddings": embeddings}
+    chosen: dict[str, Any] = {"algorithms": algorithms, "control": control}
     if "hdbscan" in algorithms:
-        chosen["outliers"] = st.selectbox(
+        left, right = st.columns(2)
+        chosen["outliers"] = left.selectbox(
             "Texts that HDBSCAN leaves out are", list(WORDS), format_func=lambda how: WORDS[how], key="new_outliers"
         )
+        usual = kinds["hdbscan"].model_fields["min_cluster_size"].default
+        size = right.number_input("Texts that make a cluster of HDBSCAN", 2, 100_000, usual, key="new_min_cluster_size")
+        chosen["min_cluster_size"] = None if size == usual else int(size)
     return chosen
+
+
+def _embeddings(workspace: Workspace, readable: Readable, choices: dict[str, Any]) -> str:
+    """In what texts are alike, written into the choices; says why no study can be made so, or nothing."""
+    kinds = EmbeddingsConfig.kinds
+    kind = st.selectbox(
+        "Texts are alike in",
+        list(kinds),
+        format_func=lambda kind: kinds[kind].title,
+        key="new_embeddings",
+        help="What clusters are made from. The sentence encoder is chosen under *Models and prompt*.",
+    )
+    choices["embeddings"] = {"kind": kind}
+    if kind == "static":
+        choices["embeddings"]["model"] = models.choose(
+            "Static model (model2vec)", models.STATIC_MODELS, key="new_static_model", kind=hub.STATIC
+        )
+    if kind != "file":
+        return ""
+    own = choose_vectors(workspace, readable.source, readable.rows, readable.file_rows)
+    # Until there are some the encoder stands for them: the problem alone is said.
+    choices["embeddings"] = {"kind": "encoder"} if own.settings is None else own.settings.model_dump(exclude_none=True)
+    return own.problem
 
 
 def _show(look: QuickLook, bounds: Bounds, n_clusters: int, formats: list[str], called: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +11,8 @@ import pandas as pd
 import streamlit as st
 
 from metapt_explore.config import Columns, SourceConfig
-from metapt_explore.dashboard.parts import drawing, messages
+from metapt_explore.dashboard.parts import drawing, kept_upload, messages
 from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.uploads import keep_upload
 from metapt_explore.texts.encodings import say_encoding
 from metapt_explore.texts.guess import guess_columns
 from metapt_explore.texts.header import SURROGATE
@@ -43,8 +44,8 @@ def choose_source(workspace: Workspace, kind: str) -> SourceConfig | None:
         )
         path = st.text_input("Or its path on the machine where this server runs", key="new_path").strip()
         if upload is not None:
-            return SourceConfig(file=str(keep_upload(workspace, upload.name, upload.getvalue())))
-        return SourceConfig(file=_whole_path(path)) if path else None
+            return SourceConfig(file=str(kept_upload.kept(workspace, upload, "upload")))
+        return SourceConfig(file=kept_upload.whole_path(path)) if path else None
     if kind == KINDS[1]:
         from metapt_explore.starter.texts import installed_sets, starter_sets
 
@@ -64,19 +65,9 @@ def choose_source(workspace: Workspace, kind: str) -> SourceConfig | None:
     return SourceConfig(hub=name, subset=subset or None, split=split or "train") if name else None
 
 
-def _whole_path(written: str) -> str:
-    try:
-        return str(Path(written).expanduser().resolve())
-    except (OSError, ValueError, RuntimeError):  # no such user, a loop of links: the reader reports it
-        return written
-
-
 def stamp(source: SourceConfig) -> float:
     """A value that changes with the file."""
-    try:
-        return Path(source.file).stat().st_mtime if source.file else 0.0
-    except (OSError, ValueError):  # the reader reports the error
-        return 0.0
+    return kept_upload.stamp_of(source.file)
 
 
 def table_of(source: str, stamp: float) -> dict[str, list[Any]]:
@@ -122,8 +113,23 @@ def _encoding(source: SourceConfig) -> str:
     return str(st.session_state.get(f"encoding{source.name}") or "")
 
 
-def readable(workspace: Workspace, source: SourceConfig) -> SourceConfig:
-    """Says how a file was read; where a study would stop at it, returns its mended copy in place of it.
+@dataclass(frozen=True)
+class Readable:
+    """What a study reads.
+
+    Attributes:
+        source: The source as it was, or its mended copy.
+        rows: Which row of the source as it was each of its rows was, from 0.
+        file_rows: Rows of the source as it was.
+    """
+
+    source: SourceConfig
+    rows: Sequence[int]
+    file_rows: int
+
+
+def readable(workspace: Workspace, source: SourceConfig) -> Readable:
+    """Says how a file was read; where a study would stop at it, its mended copy takes its place.
 
     Args:
         workspace: Where the copy is kept.
@@ -133,7 +139,8 @@ def readable(workspace: Workspace, source: SourceConfig) -> SourceConfig:
         UserError: Where it cannot be mended.
     """
     if source.file is None:
-        return source
+        count = len(next(iter(table_of(source.model_dump_json(), stamp(source)).values()), []))
+        return Readable(source, range(count), count)
     encoding = _encoding(source)
     raw = _raw(source.file, stamp(source), encoding)
     if encoding or (raw.encoding and not raw.encoding.startswith("utf-")):
@@ -150,7 +157,7 @@ def readable(workspace: Workspace, source: SourceConfig) -> SourceConfig:
     box(messages.sentence(prepared.reading + kept))
     for notice in prepared.notices:
         st.caption(messages.sentence(notice))
-    return source.model_copy(update={"file": str(prepared.file)})
+    return Readable(source.model_copy(update={"file": str(prepared.file)}), prepared.rows, len(raw.rows))
 
 
 @st.cache_resource(max_entries=4, show_spinner="Checking …")

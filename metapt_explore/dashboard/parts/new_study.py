@@ -13,12 +13,14 @@ from typing import Any
 import streamlit as st
 
 from metapt_explore.config import SourceConfig, StudyConfig, TaskConfig, load_task, parse
+from metapt_explore.config.embeddings import EmbeddingsConfig, FileEmbeddings
 from metapt_explore.dashboard.parts import messages, own_task, shared, study_choice
 from metapt_explore.dashboard.parts.new_comparison import Compared, choose_comparison, choose_models
 from metapt_explore.dashboard.parts.new_groups import choose_groups
 from metapt_explore.dashboard.parts.new_labels import Told, choose_told
 from metapt_explore.dashboard.parts.new_source import (
     KINDS,
+    Readable,
     choose_columns,
     choose_source,
     preview,
@@ -35,6 +37,7 @@ from metapt_explore.study.new import SCALES, Choices, Scale, new_study, study_na
 from metapt_explore.study.own_task_files import task_tree
 from metapt_explore.study.rough_cost import rough_time, rough_tokens
 from metapt_explore.study.uploads import title_of
+from metapt_explore.study.vector_files import vectors_of_rows
 
 #: Texts of a larger file that are used, until another number is chosen.
 MOST_TEXTS = 2000
@@ -49,7 +52,8 @@ def builder(workspace: Workspace) -> None:
         return
     with messages.guard():
         table = table_of(source.model_dump_json(), stamp(source))
-        source = readable(workspace, source.model_copy(update={"columns": choose_columns(table, source)}))
+        read = readable(workspace, source.model_copy(update={"columns": choose_columns(table, source)}))
+        source = read.source
         table = table_of(source.model_dump_json(), stamp(source))  # of its mended copy, where it has one
         preview(table)
         language = report(source)
@@ -60,13 +64,13 @@ def builder(workspace: Workspace) -> None:
         compared = choose_comparison(source, told, str(st.session_state.get(name_key) or name))
         st.markdown("#### Clusters")
         limit = _limit(len(next(iter(table.values()), [])))
-        groups = choose_groups(source, told, compared.rows, limit)
+        groups = choose_groups(workspace, read, told, rows=compared.rows, limit=limit)
         models = choose_models()
         if notice := misfits(language, model=models["model"], encoder=models["encoder"], tasks=compared.tasks):
             st.info(messages.sentence(notice))
         st.markdown("#### How much")
         choices = compared.choices | groups.choices | models | {"limit": limit}
-        draft = _Draft(source, told, compared, SCALES[0], name, choices)
+        draft = _Draft(read, told, compared, SCALES[0], name, choices)
         scale = st.radio(
             "How much?",
             SCALES,
@@ -87,24 +91,30 @@ def builder(workspace: Workspace) -> None:
 class _Draft:
     """All that was chosen."""
 
-    source: SourceConfig
+    read: Readable
     told: Told
     compared: Compared
     scale: Scale
     name: str
     choices: dict[str, Any]
 
-    def study(self, source: SourceConfig, tasks: list[str]) -> StudyConfig:
+    @property
+    def source(self) -> SourceConfig:
+        """The texts as they are read."""
+        return self.read.source
+
+    def study(self, source: SourceConfig, tasks: list[str], **changes: Any) -> StudyConfig:
         """The study.
 
         Args:
             source: What pre-training reads.
             tasks: Downstream tasks.
+            **changes: Choices that are other than was asked for.
 
         Raises:
             UserError: Where the choices do not make one.
         """
-        chosen = Choices(template=self.told.template, labelled=self.told.labelled, **self.choices)
+        chosen = Choices(template=self.told.template, labelled=self.told.labelled, **(self.choices | changes))
         return new_study(self.name, source, self.told.labels, tasks=tasks, scale=self.scale, choices=chosen)
 
     def problem(self, workspace: Workspace) -> str:
@@ -167,10 +177,13 @@ def _create(workspace: Workspace, draft: _Draft) -> str:
     tasks = [str(Path(t).expanduser().resolve()) if t.endswith((".yaml", ".yml")) else t for t in draft.compared.tasks]
     for task in tasks:
         load_task(task)
-    source = draft.source
+    source, rows = draft.source, draft.read.rows
     if draft.compared.own is not None:
         own, source = own_task.create(workspace, draft.compared.own, source)
-        tasks = [own, *tasks]
-    study = draft.study(source, tasks)
+        tasks, rows = [own, *tasks], [rows[row] for row in draft.compared.own.rest]
+    embeddings = EmbeddingsConfig.model_validate(draft.choices["embeddings"])
+    if isinstance(embeddings, FileEmbeddings):
+        embeddings = vectors_of_rows(workspace, embeddings, rows)
+    study = draft.study(source, tasks, embeddings=embeddings.model_dump(exclude_none=True))
     shared.ask(workspace, study, "clusters")
     return study.name

@@ -124,6 +124,7 @@ def _alike(likeness: pd.DataFrame) -> None:
         "Cosine of two prompts, vector by vector. Prompts from one init are alike whatever they learned, so their "
         "changes say more: blue, the same direction; white, unrelated; vermilion, opposite. Changes from different "
         "inits are not compared.",
+        wide=True,
     )
 
 

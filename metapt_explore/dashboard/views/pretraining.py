@@ -116,6 +116,7 @@ def _agreements(workspace: Workspace, name: str) -> None:
                 "the prompt the same way; vermilion: against one another. Auxiliary tasks that are blue among "
                 "themselves are nearly one task, and learning from them apart adds little to pooling them. Right of "
                 "the line: whether a step on an auxiliary task helps a downstream task.",
+                wide=True,
             )
 
 
