@@ -16,7 +16,7 @@ from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.estimators.begin import find_begin
 from metapt_explore.estimators.classes import Words, read_classes
-from metapt_explore.estimators.engine import hold, open_bench
+from metapt_explore.estimators.engine import columns, hold, open_bench
 from metapt_explore.estimators.exported import ExportedPrompt
 from metapt_explore.estimators.result import number, tuned_prompt
 from metapt_explore.estimators.rows import read_rows
@@ -190,7 +190,7 @@ class PromptClassifier(SavedPrompt, ClassifierMixin, BaseEstimator):  # type: ig
         tree = {
             "name": "predict",
             "model": model,
-            "texts": {"file": "-"},
+            "texts": {"file": "-", "columns": columns(pairs="{text_pair}" in facts.template)},
             "auxiliary_tasks": {"template": facts.template, "labels": facts.labels},
             "prompt": {"length": facts.tokens, "placement": facts.placement},
             "methods": [{"name": METHOD, "kind": "pt"}],

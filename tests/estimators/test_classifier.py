@@ -162,7 +162,7 @@ def test_what_does_not_fit_is_said(small: dict[str, Any], rows: Rows, fitted: Pr
     with pytest.raises(UserError, match="dev_share is 2"):
         PromptClassifier(**small, dev_share=2).fit(*rows)
     with pytest.raises(UserError, match="label_words"):
-        PromptClassifier(**small, label_words={"negative": "unheardof", "positive": "good"}).fit(*rows)
+        PromptClassifier(**small, label_words={"negative": "unheard", "positive": "unseen"}).fit(*rows)
     with pytest.raises(UserError, match="lerning_rates"):
         PromptClassifier(**{**small, "settings": {"evaluation": {"lerning_rates": [1]}}}).fit(*rows)
     with pytest.raises(UserError, match="no row to learn from"):
