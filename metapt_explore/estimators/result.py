@@ -62,7 +62,8 @@ def tuned_prompt(study: Study, score: Artifact, scratch: Path, *, chosen: bool) 
     facts.save(folder)
     card = model_card(facts, study.config, with_adapter=(folder / ADAPTER_CONFIG).exists())
     write_bytes(folder / CARD, card.encode())
-    curves = score.table("curves").drop(columns=["test_loss", "test_accuracy"], errors="ignore")
+    curves = score.table("curves")
+    curves = curves[[column for column in curves if not column.startswith("test_")]]
     kept_at = (number(result[key]) for key in ("learning_rate", "step", "dev_accuracy"))
     return Tuned(ExportedPrompt.read(folder), curves, *kept_at)
 

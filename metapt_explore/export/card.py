@@ -57,7 +57,7 @@ def model_card(facts: PromptFacts, study: StudyConfig, *, with_adapter: bool) ->
         "",
         f"{facts.tokens} vectors of {facts.width} numbers{_deep(facts)} for a frozen language model, placement "
         f"`{facts.placement}`; {what}.",
-        f"Pre-trained by {markdown_code(made['method'])} of the study {markdown_code(made['study'])}, initialisation "
+        f"{'Made' if rows else 'Pre-trained'} by {markdown_code(made['method'])} of the study {markdown_code(made['study'])}, initialisation "
         f"seed {made['init_seed']}{matched}.",
         "",
         f"A text is read as {_template(facts.template)}; classes: {_classes(facts)}.",

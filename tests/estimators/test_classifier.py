@@ -70,6 +70,7 @@ def test_it_is_a_study(fitted: PromptClassifier, small: dict[str, Any], rows: Ro
     result = score.table("results").iloc[0]
     assert fitted.dev_accuracy_ == result["dev_accuracy"]
     assert (fitted.learning_rate_, fitted.n_steps_) == (result["learning_rate"], result["step"])
+    assert {"dev_loss", "step"} <= set(fitted.curves_) and not [name for name in fitted.curves_ if "test" in name]
     scored = study.split(TASK).table("rows").query("split == 'test'")
     shares = fitted.predict_proba(scored["text"])
     predictions = score.table("predictions")
