@@ -42,6 +42,7 @@ def model_card(facts: PromptFacts, study: StudyConfig, *, with_adapter: bool) ->
     tuned = made["task"] is not None
     shots = made.get("shots", study.evaluation.shots)
     rows = made.get("rows")
+    begun = "Made" if rows else "Pre-trained"
     what = (
         f"tuned on {rows['train']} labelled rows"
         if rows
@@ -57,7 +58,7 @@ def model_card(facts: PromptFacts, study: StudyConfig, *, with_adapter: bool) ->
         "",
         f"{facts.tokens} vectors of {facts.width} numbers{_deep(facts)} for a frozen language model, placement "
         f"`{facts.placement}`; {what}.",
-        f"{'Made' if rows else 'Pre-trained'} by {markdown_code(made['method'])} of the study {markdown_code(made['study'])}, initialisation "
+        f"{begun} by {markdown_code(made['method'])} of the study {markdown_code(made['study'])}, initialisation "
         f"seed {made['init_seed']}{matched}.",
         "",
         f"A text is read as {_template(facts.template)}; classes: {_classes(facts)}.",
