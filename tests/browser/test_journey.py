@@ -184,7 +184,7 @@ def assert_whole_curves(workspace: Workspace, study: str) -> None:
     """Each pre-training has all of its steps, each once, though one was cancelled and resumed."""
     config = workspace.study_config(study)
     prompts = [entry for entry in workspace.index(study) if entry["kind"] == "prompt"]
-    pretrained = [entry for entry in prompts if config.method(entry["method"]).pretrained]
+    pretrained = [entry for entry in prompts if entry.get("method") and config.method(entry["method"]).pretrained]
     assert len(pretrained) >= 3  # PPT, and MetaPT on both clusterings
     for entry in pretrained:
         draws = workspace.artifact(entry["id"]).metrics.groupby("step").size()
