@@ -135,6 +135,20 @@ def test_pairs_and_other_placements(small: dict[str, Any], rows: Rows) -> None:
     assert made.predict_proba(pairs[:3]).shape == (3, 2) and "adapter_config.json" in made.exported_.files
 
 
+def test_probes_soups_and_several_classes(small: dict[str, Any], rows: Rows, tmp_path: Path) -> None:
+    quick = {**small, "steps": 2, "learning_rates": 0.05}
+    probed = PromptClassifier(**quick, read="probe_ensemble").fit(*rows)
+    probed.save_pretrained(tmp_path)
+    loaded = PromptClassifier.from_pretrained(tmp_path, settings=small["settings"])
+    assert (tmp_path / "probe.safetensors").exists()
+    assert np.array_equal(loaded.predict_proba(rows[0]), probed.predict_proba(rows[0]))
+    settings = {**small["settings"], "evaluation": {"soup": 2}}
+    assert math.isnan(PromptClassifier(**{**quick, "settings": settings}).fit(*rows).n_steps_)
+    words = {"a": "good", "b": "bad", "c": ["book", "album"]}
+    three = PromptClassifier(**quick, label_words=words).fit(rows[0], ["a", "b", "c", "a"] * 4)
+    assert three.predict_proba(rows[0][:2]).shape == (2, 3) and three.classes_.tolist() == ["a", "b", "c"]
+
+
 def test_rows_that_cannot_be_used_are_counted(small: dict[str, Any], rows: Rows) -> None:
     texts, labels = [*rows[0], rows[0][0], " ", rows[0][1]], [*rows[1], rows[1][0], "positive", "negative"]
     made = PromptClassifier(**{**small, "steps": 2}).fit(texts, labels)
