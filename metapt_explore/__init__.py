@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from metapt_explore.datacheck.new_task import Wanted, new_task
     from metapt_explore.datacheck.repair import write_repaired
     from metapt_explore.errors import UserError
+    from metapt_explore.estimators.classifier import PromptClassifier
+    from metapt_explore.estimators.pretrainer import PromptPretrainer
     from metapt_explore.export.classify import Classifier, Prediction
     from metapt_explore.export.export import PromptChoice, export_prompt
     from metapt_explore.jobs.queue import cancel, enqueue, jobs_table
@@ -55,6 +57,8 @@ _MODULES = {
     "MethodConfig": "config",
     "Prediction": "export.classify",
     "PromptChoice": "export.export",
+    "PromptClassifier": "estimators.classifier",
+    "PromptPretrainer": "estimators.pretrainer",
     "Record": "results.record",
     "Study": "study.study",
     "StudyConfig": "config",
@@ -103,6 +107,8 @@ __all__ = [
     "MethodConfig",
     "Prediction",
     "PromptChoice",
+    "PromptClassifier",
+    "PromptPretrainer",
     "Record",
     "Study",
     "StudyConfig",

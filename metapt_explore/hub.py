@@ -50,6 +50,7 @@ STATIC = RepoKind("static model", "model", "config.json", "Or give the folder of
 CLASSIFIER = RepoKind("classifier", "model", "config.json", "Or give a classifier's folder.")
 DATA_SET = RepoKind("data set", "dataset", None, "Or use `file:` with a local file.")
 ADAPTER = RepoKind("PEFT adapter", "model", "adapter_config.json", "Or give the adapter's folder.")
+PROMPT = RepoKind("prompt", "model", None, "Or give the folder of a saved prompt.")
 
 _probed: dict[str, tuple[float, bool]] = {}
 #: Folders of names and revisions that this process asked for.
@@ -198,8 +199,8 @@ def unavailable(
     close = get_close_matches(name, [*set_up, *cached], n=1, cutoff=0.6)
     hint = f" Did you mean '{close[0]}'?" if close else ""
     available = f"Available here: {'; '.join(listed)}." if listed else f"No {kind.title} is available here by name yet."
-    # No adapter and no table of vectors is a starter.
-    setup = " `metapt setup` brings the starters." if not set_up and kind not in (ADAPTER, STATIC) else ""
+    # No prompt, adapter or table of vectors is a starter.
+    setup = " `metapt setup` brings the starters." if not set_up and kind not in (ADAPTER, PROMPT, STATIC) else ""
     return UserError(f"Cannot load the {kind.title} '{name}': {why}.{hint} {available}{setup} {kind.alternative}")
 
 

@@ -71,6 +71,7 @@ def test_the_examples_run(
     rows = [f"a {word} book number {number},{word}" for number in range(20) for word in ("good", "bad")]
     (tmp_path / "reviews.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
     names = {'"tour"': repr(str(world / "tiny.yaml")), '"rotten_tomatoes")\nmp': '"mood")\nmp'}
+    names |= {'"smollm2-135m"': repr(str(world / "lm"))}
     names |= {'load_task("rotten_tomatoes")': f"load_task({str(world / 'mood.yaml')!r})"}
     code = "\n".join(BLOCKS)
     for name, own in names.items():

@@ -49,7 +49,7 @@ def errors(
     With --json every scored row is printed: its text, class, and the share of the seeds at which either was right.
     Of a published record texts are shown where the workspace has the same rows, else their ids.
     """
-    from metapt_explore.statistics.errors import compare_rows, comparison_sentence
+    from metapt_explore.statistics.errors import compare_rows, comparison_sentence, macro_f1
 
     decisions, grounds = _decisions(study, task, pair.shots, workspace)
     first, second = decisions.of(pair.method), decisions.of(pair.against)
@@ -65,6 +65,8 @@ def errors(
         return
     console = make_console()
     say(console, comparison_sentence(pair.method, pair.against, found))
+    f1 = [100 * macro_f1(each, len(decisions.classes)) for each in (first, second)]
+    say(console, f"Macro F1: {pair.method} {f1[0]:.1f} %, {pair.against} {f1[1]:.1f} %, mean over pairs of seeds.")
     say(console, _intervals(first.assign(task=task), second.assign(task=task), grounds))
     ahead = {pair.method: found.rows[found.rows["difference"] > 0]}
     ahead[pair.against] = found.rows[found.rows["difference"] < 0][::-1]

@@ -83,11 +83,13 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
         UserError: Where the study would not start.
     """
     from metapt_explore.config import load_study
+    from metapt_explore.cost.count import Reckoning
     from metapt_explore.diagnostics.displacement import takes_plain_steps
     from metapt_explore.models.text_lengths import format_cut
     from metapt_explore.storage.workspace import Workspace
     from metapt_explore.study.clustering_costs import clustering_costs, format_clustering
     from metapt_explore.study.inner_gradient import inner_gradient
+    from metapt_explore.study.preview import text_counts
     from metapt_explore.study.problems import looking
     from metapt_explore.study.study import Study
 
@@ -103,8 +105,10 @@ def plan_in_terminal(source: str, workspace: Path | None, *, as_json: bool) -> b
         study = Study(config, opened, progress)
         cost = study.preview(findings.texts, findings.splits)
         cost.before_seconds = time.monotonic() - began - cost.spent
-        rows = cost.assumed_texts if findings.texts is None else int(findings.texts.summary["kept"])
-        clusterings = clustering_costs(study, rows, findings.texts) if rows else {}
+        counts = text_counts(study, findings.texts, findings.splits)
+        if findings.unread is not None:
+            cost.before_seconds += findings.unread.seconds
+        clusterings = clustering_costs(study, Reckoning.of(config, texts=counts).text_rows, findings.texts)
         cost.clusterings = {name: each.as_dict() for name, each in clusterings.items()}
         gradient = inner_gradient(study, findings.texts) if takes_plain_steps(config) else None
     if as_json:

@@ -24,18 +24,23 @@ PLACE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+|[/~\\].*|\.{1,2}([/\\].*)?|[A-
 def push(
     study: Annotated[str, typer.Argument(help="A study of the workspace.")],
     url: Annotated[str, typer.Argument(help="s3://bucket/folder, ssh://host/folder …, or a path such as ./shared.")],
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Read what lies there already, too; send what is damaged again.")
+    ] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Send a study's finished artifacts, its list and its settings to another place.
 
-    What is there already is not sent again; each file is read back and its checksum compared.
+    Each file that is sent is read back and its checksum compared. What is there already with its size is not sent
+    again; --check reads it and compares its checksum, too.
     """
     from metapt_explore.storage.transfer import push as push_study
     from metapt_explore.storage.workspace import Workspace
 
     opened = Workspace(workspace)
     with _progress() as on_part:
-        done = push_study(opened, study, checked_place(url), on_part=on_part)
+        done = push_study(opened, study, checked_place(url), check=check, on_part=on_part)
     _report([done])
 
 

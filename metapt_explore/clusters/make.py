@@ -66,9 +66,7 @@ def make_clusters(
     Raises:
         UserError: Where the rows cannot be grouped as asked.
     """
-    config = job.config
-    seed = job.seed if config.own_seed is None else config.own_seed
-    inputs = Inputs(job.vectors, config, seed, job.groups, job.like, job.names, job.texts)
+    config, inputs = job.config, inputs_of(job)
     if len(job.vectors) > limits.MANY_TEXTS:
         begin("principal components")
         inputs.reduced  # noqa: B018
@@ -101,6 +99,12 @@ def make_clusters(
         "agreement": _agreement(labels, job.groups, job.seed),
     }
     return table, summary
+
+
+def inputs_of(job: ClusterJob) -> Inputs[Any]:
+    """What its algorithm reads."""
+    seed = job.seed if job.config.own_seed is None else job.config.own_seed
+    return Inputs(job.vectors, job.config, seed, job.groups, job.like, job.names, job.texts)
 
 
 def _agreement(labels: np.ndarray, groups: list[str | None], seed: int) -> dict[str, Any] | None:

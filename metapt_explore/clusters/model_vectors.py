@@ -42,6 +42,18 @@ def model_vectors(
     Returns:
         fp32 ``[texts, width]``, each column with mean 0 and variance 1 (0 where it never varies).
     """
+    return standardised(plain_states(backbone, texts, layer, on_rows=on_rows, record=record))
+
+
+def plain_states(
+    backbone: Backbone,
+    texts: Sequence[TextInput],
+    layer: Literal["middle", "last"],
+    *,
+    on_rows: Callable[[int], None] = lambda rows: None,
+    record: CheckpointStore | None = None,
+) -> np.ndarray:
+    """Mean hidden states of texts as they are, fp32 ``[texts, width]``; see `model_vectors`."""
     import torch
 
     checkpoint = RowsCheckpoint(record)
@@ -57,7 +69,8 @@ def model_vectors(
             raise
         checkpoint.save_if_due(lambda: torch.cat(parts))
     on_rows(len(texts))
-    return standardised(torch.cat(parts).numpy())
+    states: np.ndarray = torch.cat(parts).numpy()
+    return states
 
 
 def _states(backbone: Backbone, texts: Sequence[TextInput], layer: Literal["middle", "last"]) -> Tensor:
@@ -86,7 +99,19 @@ def standardised(states: np.ndarray) -> np.ndarray:
         [[-1.0, 0.0], [1.0, 0.0]]
     """
     exact = states.astype(np.float64)
-    centred, deviation = exact - exact.mean(axis=0), exact.std(axis=0)
-    varies = deviation > 1e-9 * np.maximum(np.abs(exact).max(axis=0), 1e-30)
+    return scaled(exact, exact.mean(axis=0), exact.std(axis=0), np.abs(exact).max(axis=0))
+
+
+def scaled(exact: np.ndarray, mean: np.ndarray, deviation: np.ndarray, largest: np.ndarray) -> np.ndarray:
+    """Rows standardised by these means and deviations; a column that varies by rounding alone is 0.
+
+    Args:
+        exact: ``[rows, width]`` in float64.
+        mean: Of each column, over all rows that there are.
+        deviation: Likewise.
+        largest: Largest size of a number of each column.
+    """
+    centred = exact - mean
+    varies = deviation > 1e-9 * np.maximum(largest, 1e-30)
     out: np.ndarray = np.divide(centred, deviation, out=np.zeros_like(centred), where=varies).astype(np.float32)
     return out

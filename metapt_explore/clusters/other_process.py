@@ -1,9 +1,11 @@
 """A clustering in a process of its own: a fit of scikit-learn or hdbscan cannot be stopped, a process can be killed.
 
-It gets what it needs as files and gives back files; it ends when whoever started it ends, however that comes::
+It makes a clustering, its labels alone, or its soft clusters. It gets what it needs as files and gives back files; it
+ends when whoever started it ends, however that comes::
 
     folder/job.json  rows.parquet          what is asked
-    folder/clusters.parquet  summary.json  what was found
+    folder/table.parquet  summary.json     what was found, and of soft clusters
+    folder/matrix.npy
     folder/error.json                      why it is refused
 """
 
@@ -17,14 +19,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from metapt_explore.clusters.make import STEPS, ClusterJob, make_clusters
+from metapt_explore.clusters.algorithms import group_rows
+from metapt_explore.clusters.make import STEPS, ClusterJob, inputs_of, make_clusters
+from metapt_explore.clusters.memberships import SoftClusters, soft_clusters
 from metapt_explore.config import ClusteringConfig
 from metapt_explore.errors import UserError
 from metapt_explore.storage.files import read_json, write_json, write_table
@@ -34,6 +40,8 @@ from metapt_explore.storage.vectors import open_vectors
 #: Seconds between two looks at the process, and at whether it shall go on.
 LOOK_S = 0.3
 REFUSED = 3
+#: What it makes: clusters with map, names and quality; labels; probabilities of the clusters in `ClusterJob.like`.
+Make = Literal["clusters", "labels", "soft"]
 
 
 def make_in_other_process(
@@ -51,20 +59,64 @@ def make_in_other_process(
     Raises:
         UserError: Where the rows cannot be grouped as asked, or the process was killed (memory ran out).
     """
+    with _exchanged(folder):
+        _write_job(job, vectors, folder, make="clusters")
+        found = _watch(folder, job.config, seconds=seconds, on_share=on_share)
+        return pd.read_parquet(folder / "table.parquet"), found["summary"]
+
+
+def group_in_other_process(
+    job: ClusterJob,
+    vectors: Sequence[Path],
+    folder: Path,
+    *,
+    chosen: np.ndarray,
+    seconds: float,
+    on_share: Callable[[float], None],
+) -> np.ndarray:
+    """Labels of some rows, grouped by another process; see `make_in_other_process`.
+
+    Args:
+        job: The rows that are grouped.
+        vectors: Files of the vectors of all rows.
+        folder: Where files are exchanged.
+        chosen: ``[rows of the job]`` which of all rows they are.
+        seconds: What it takes, about.
+        on_share: May raise to stop.
+    """
+    with _exchanged(folder):
+        _write_job(job, vectors, folder, make="labels", chosen=chosen)
+        _watch(folder, job.config, seconds=seconds, on_share=on_share)
+        labels: np.ndarray = pd.read_parquet(folder / "table.parquet")["cluster"].to_numpy()
+        return labels
+
+
+def soften_in_other_process(
+    job: ClusterJob, vectors: Sequence[Path], folder: Path, *, seconds: float, on_share: Callable[[float], None]
+) -> SoftClusters:
+    """What `soft_clusters` returns for the clusters in `job.like`, made by another process."""
+    with _exchanged(folder):
+        _write_job(job, vectors, folder, make="soft")
+        _watch(folder, job.config, seconds=seconds, on_share=on_share)
+        return SoftClusters(np.load(folder / "matrix.npy"), pd.read_parquet(folder / "table.parquet"))
+
+
+@contextmanager
+def _exchanged(folder: Path) -> Iterator[None]:
+    """An empty folder, removed afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        _write_job(job, vectors, folder)
-        _watch(folder, job.config, seconds=seconds, on_share=on_share)
-        found = read_json(folder / "summary.json")
-        note_child(float(found["peak_mib"]))
-        return pd.read_parquet(folder / "clusters.parquet"), found["summary"]
+        yield
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write_job(job: ClusterJob, vectors: Sequence[Path], folder: Path) -> None:
+def _write_job(
+    job: ClusterJob, vectors: Sequence[Path], folder: Path, *, make: Make, chosen: np.ndarray | None = None
+) -> None:
     asked = {
+        "make": make,
         "config": job.config.model_dump(mode="json"),
         "seed": job.seed,
         "vectors": [str(file.resolve()) for file in vectors],
@@ -77,12 +129,16 @@ def _write_job(job: ClusterJob, vectors: Sequence[Path], folder: Path) -> None:
         columns["class"] = pd.array(list(job.classes), dtype="string")
     if job.like is not None:
         columns["like"] = job.like
+    if chosen is not None:
+        columns["vector"] = chosen
     write_table(folder / "rows.parquet", pd.DataFrame(columns))
     write_json(folder / "job.json", asked)
 
 
-def _watch(folder: Path, config: ClusteringConfig, *, seconds: float, on_share: Callable[[float], None]) -> None:
-    """Starts the process and waits for its end; kills it where `on_share` raises."""
+def _watch(
+    folder: Path, config: ClusteringConfig, *, seconds: float, on_share: Callable[[float], None]
+) -> dict[str, Any]:
+    """Starts the process and waits for its end; kills it where `on_share` raises. Returns what its summary says."""
     package = str(Path(__file__).parents[2])
     paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
     with (folder / "errors.txt").open("wb") as errors:
@@ -116,6 +172,9 @@ def _watch(folder: Path, config: ClusteringConfig, *, seconds: float, on_share: 
                 + ", most likely because memory ran out. Set a lower `fit_rows`, fewer clusters or `texts.limit`."
             )
         raise RuntimeError(said[-1] if said else f"the process of the clustering ended with code {code}")
+    found: dict[str, Any] = read_json(folder / "summary.json")
+    note_child(float(found["peak_mib"]))
+    return found
 
 
 def _share(folder: Path, seconds: float) -> float:
@@ -138,8 +197,9 @@ def _work(folder: Path) -> int:
     def named(column: str) -> list[str | None]:
         return [value if isinstance(value, str) else None for value in rows[column]]
 
+    vectors = open_vectors([Path(file) for file in asked["vectors"]])
     job = ClusterJob(
-        open_vectors([Path(file) for file in asked["vectors"]]),
+        vectors[rows["vector"].to_numpy()] if "vector" in rows else vectors,
         ClusteringConfig.model_validate(asked["config"]),
         asked["seed"],
         texts=rows["text"].tolist(),
@@ -150,15 +210,28 @@ def _work(folder: Path) -> int:
     )
     try:
         with PeakWatch() as watch:
-            table, summary = make_clusters(
-                job, lambda step: write_json(folder / "step.json", {"step": step, "began": time.time()})
-            )
+            table, summary = _made(job, asked["make"], folder)
     except UserError as error:
         write_json(folder / "error.json", str(error))
         return REFUSED
-    write_table(folder / "clusters.parquet", table)
+    write_table(folder / "table.parquet", table)
     write_json(folder / "summary.json", {"summary": summary, "peak_mib": watch.peak})
     return 0
+
+
+def _made(job: ClusterJob, make: Make, folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    def begin(step: str) -> None:
+        write_json(folder / "step.json", {"step": step, "began": time.time()})
+
+    if make == "clusters":
+        return make_clusters(job, begin)
+    begin("clusters")
+    if make == "labels":
+        return pd.DataFrame({"cluster": group_rows(inputs_of(job)).labels}), {}
+    assert job.like is not None
+    found = soft_clusters(replace(inputs_of(job), like=None), job.like)
+    np.save(folder / "matrix.npy", found.matrix)
+    return found.table, {}
 
 
 def _end_with_parent() -> None:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from metapt_explore.config.evaluation import EvaluationConfig
 from metapt_explore.config.init import InitConfig
 from metapt_explore.config.problems import check_plain, explain
-from metapt_explore.config.reading import read_yaml
+from metapt_explore.config.reading import WRITTEN, read_yaml
 from metapt_explore.config.renamed import tell_once, with_new_names
 from metapt_explore.config.study import StudyConfig
 from metapt_explore.config.task import DATA_FOLDER, Strict, TaskConfig, in_data_folder
@@ -227,7 +227,7 @@ def to_yaml(config: Strict, *, brief: bool = False) -> str:
         config: What to write.
         brief: Leaves out what is at its default, for people to read.
     """
-    return yaml.safe_dump(_plain(config, brief=brief), sort_keys=False, allow_unicode=True, width=100)
+    return str(yaml.safe_dump(_plain(config, brief=brief), **WRITTEN))
 
 
 class _Readable(yaml.SafeDumper):

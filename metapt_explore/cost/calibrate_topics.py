@@ -23,9 +23,10 @@ ASSIGNED = 1_000
 def calibrate_topics(config: ClusteringConfig, texts: Sequence[str], law: Law) -> Law:
     """The law of topics with its constants as this machine and these texts have them.
 
-    Time grows with texts, with their words that count, and by a part that no text adds to (topics × words, each pass):
-    two fits tell that part from the rest. Words are counted over all texts that are given, because of few texts most
-    words stand in one alone, and would not count.
+    Time grows with texts, a little more than linearly (of few texts topics are soon sharp, and shares of them found in
+    few steps), and by a part that no text adds to (topics × words, each pass): two fits tell that part from the rest.
+    Words are counted over all texts that are given, because of few texts most words stand in one alone, and would not
+    count.
 
     Args:
         config: The clustering.
@@ -51,10 +52,10 @@ def calibrate_topics(config: ClusteringConfig, texts: Sequence[str], law: Law) -
     began = time.perf_counter()
     model.transform(count_words(texts[:ASSIGNED], words, Lexicon(texts[:ASSIGNED])))
     assigned = (time.perf_counter() - began) / len(texts[:ASSIGNED])
+    fixed = max(0.0, seconds - size * each)
+    each *= (10_000 / size) ** (law.exponent - 1)  # as many texts as the constant is of
     of_clusters = (topics / 8) ** law.per_cluster  # the constant is of 8 clusters
-    return replace(
-        law, fit=10_000 * (each + of_words) / of_clusters, fixed=max(0.0, seconds - size * each), assigned=assigned
-    )
+    return replace(law, fit=10_000 * (each + of_words) / of_clusters, fixed=fixed, assigned=assigned)
 
 
 def _timed_fit(counts: csr_matrix, topics: int) -> tuple[float, LatentDirichletAllocation]:

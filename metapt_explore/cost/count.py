@@ -125,6 +125,7 @@ class Reckoning:
     texts: TextCounts = field(default_factory=TextCounts)
     kept_tokens: int = 0
     _seen: set[object] = field(default_factory=set)
+    _sized: dict[tuple[int | None, str], StudyConfig] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -164,7 +165,10 @@ class Reckoning:
 
     def at_size(self, shots: int | None, task: TaskConfig) -> StudyConfig:
         """The study at a number of examples, with the number of rows that a task really has."""
-        return self.texts.at_size(study_of(self.study, task, shots), task)
+        asked = (shots, task.name)
+        if asked not in self._sized:
+            self._sized[asked] = self.texts.at_size(study_of(self.study, task, shots), task)
+        return self._sized[asked]
 
     def first(self, what: object) -> bool:
         """Whether this is counted for the first time."""

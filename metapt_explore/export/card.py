@@ -41,8 +41,12 @@ def model_card(facts: PromptFacts, study: StudyConfig, *, with_adapter: bool) ->
     base = base_model(name) if on_hub(name) else Path(name).name
     tuned = made["task"] is not None
     shots = made.get("shots", study.evaluation.shots)
+    rows = made.get("rows")
+    begun = "Made" if rows else "Pre-trained"
     what = (
-        f"tuned on {shots} example{'s' * (shots != 1)} a class of {markdown_code(made['task'])} "
+        f"tuned on {rows['train']} labelled rows"
+        if rows
+        else f"tuned on {shots} example{'s' * (shots != 1)} a class of {markdown_code(made['task'])} "
         f"(data seed {made['data_seed']})"
         if tuned
         else "a start for few-shot prompt tuning, not tuned on any task"
@@ -54,7 +58,7 @@ def model_card(facts: PromptFacts, study: StudyConfig, *, with_adapter: bool) ->
         "",
         f"{facts.tokens} vectors of {facts.width} numbers{_deep(facts)} for a frozen language model, placement "
         f"`{facts.placement}`; {what}.",
-        f"Pre-trained by {markdown_code(made['method'])} of the study {markdown_code(made['study'])}, initialisation "
+        f"{begun} by {markdown_code(made['method'])} of the study {markdown_code(made['study'])}, initialisation "
         f"seed {made['init_seed']}{matched}.",
         "",
         f"A text is read as {_template(facts.template)}; classes: {_classes(facts)}.",
@@ -172,6 +176,13 @@ def _peft_lines(facts: PromptFacts) -> list[str]:
 
 def _scores(facts: PromptFacts) -> list[str]:
     made = facts.made_by
+    if made.get("rows"):
+        if made.get("dev_accuracy") is None:
+            return ["It has no score: all rows were trained on, and nothing was chosen."]
+        return [
+            f"Accuracy {100 * made['dev_accuracy']:.1f} % on {made['rows']['dev']} dev rows, by which learning rate "
+            "and step were chosen: the accuracy on other rows is probably lower. No test row was looked at."
+        ]
     if made.get("accuracy") is None:
         return ["It has no score of its own: scores belong to prompts that were tuned on a task."]
     return [

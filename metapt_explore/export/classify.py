@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from metapt_explore.errors import UserError, library_errors
 from metapt_explore.export.facts import PROBE_FILE, PROMPT_FILE, PromptFacts
 from metapt_explore.texts.rows import TextInput
+
+if TYPE_CHECKING:
+    from metapt_explore.models.backbone import Backbone
 
 Calibration = Literal["none", "batch_mean", "content_free"]
 CONTENT_FREE = ("N/A", "nothing", "...")
@@ -40,6 +43,7 @@ class Classifier:
         model: Another name or folder of the same model, where it lies elsewhere on this machine.
         device: Where the model runs.
         dtype: Its number format.
+        backbone: The model, where it is in memory; the three above are not looked at then.
 
     Raises:
         UserError: Where the folder holds no prompt, or the model cannot be found or is another one; or where scores are
@@ -59,6 +63,7 @@ class Classifier:
         model: str | None = None,
         device: str = "auto",
         dtype: str = "auto",
+        backbone: Backbone | None = None,
     ) -> None:
         from metapt_explore.models.folder import content_hash, model_folder
         from metapt_explore.models.load import load_backbone
@@ -66,14 +71,14 @@ class Classifier:
 
         self.facts = PromptFacts.load(folder)
         changes: dict[str, Any] = {"device": device, "dtype": dtype, **({"name": model} if model else {})}
-        config = self.facts.model_config(**changes)
+        config = self.facts.model_config(**changes) if backbone is None else backbone.config
         self.notes: list[str] = []
         if content_hash(model_folder(config.name, config.revision)) != self.facts.model_hash:
             self.notes.append(f"The files of the model '{config.name}' are not those that the prompt was made for.")
         stored = find_tensor(folder / PROMPT_FILE, "prompt", "prompt")
         stored.check_fits(self.facts.tokens, self.facts.width)
         stored.read()  # before loading the model, which is slow
-        self.backbone = load_backbone(
+        self.backbone = backbone or load_backbone(
             config, self.facts.placement, on_notice=self.notes.append, prompt_tokens=self.facts.tokens
         )
         stored.check_fits(self.facts.tokens, self.backbone.width)

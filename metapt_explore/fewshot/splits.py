@@ -11,6 +11,7 @@ With `shots: all` train is every row that there is for it (`all_rows.py`).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -37,6 +38,27 @@ from metapt_explore.fewshot.split_rows import (
 from metapt_explore.seeds import stream
 
 
+class OfSeeds(Mapping[int, Dataset]):
+    """Rows of each data seed, a data set when one is asked for: making it takes longer than drawing its rows.
+
+    Args:
+        rows: Rows by data seed.
+        pairs: Whether texts are pairs.
+    """
+
+    def __init__(self, rows: Mapping[int, list[Row]], *, pairs: bool) -> None:
+        self.rows, self._pairs = rows, pairs
+
+    def __getitem__(self, data_seed: int) -> Dataset:
+        return as_dataset(self.rows[data_seed], pairs=self._pairs)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
 @dataclass(frozen=True)
 class Splits:
     """The rows of a task; each data set has the columns text, text_pair (pair tasks) and label (a class name).
@@ -51,8 +73,8 @@ class Splits:
         warnings: Sentences on published splits: rows that are in two splits, classes with fewer than K rows.
     """
 
-    train: dict[int, Dataset]
-    dev: dict[int, Dataset]
+    train: OfSeeds
+    dev: OfSeeds
     test: Dataset
     dropped: dict[str, int]
     checksums: dict[str, str]
@@ -99,8 +121,8 @@ def make_splits(
         checksums[f"train/{data_seed}"] = checksum(train[data_seed])
         checksums[f"dev/{data_seed}"] = checksum(dev[data_seed])
     return Splits(
-        train={data_seed: as_dataset(rows, pairs=task.pairs) for data_seed, rows in train.items()},
-        dev={data_seed: as_dataset(rows, pairs=task.pairs) for data_seed, rows in dev.items()},
+        train=OfSeeds(train, pairs=task.pairs),
+        dev=OfSeeds(dev, pairs=task.pairs),
         test=as_dataset(test, pairs=task.pairs),
         dropped=dict(dropped),
         checksums=checksums,

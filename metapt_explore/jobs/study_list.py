@@ -102,14 +102,31 @@ def study_config(workspace: Workspace, name: str) -> StudyConfig:
     return config
 
 
-def scores_of(workspace: Workspace, names: Sequence[str]) -> dict[str, ScoreCounts | UserError]:
+def scores_of(
+    workspace: Workspace, names: Sequence[str], *, within_s: float | None = None
+) -> dict[str, ScoreCounts | UserError | None]:
     """Finished and asked scores of studies, or what is wrong with one.
 
     Studies whose files are as they were are not read; a few of them are looked at again each time.
+
+    Args:
+        workspace: The workspace.
+        names: The studies.
+        within_s: Seconds after which no study is read that was never read before: it is None this time, and a later
+            call reads it. The ones that were worked on last come first.
     """
-    again = sorted(names, key=lambda name: _of(workspace, name).looked_at)[:LOOKED_AT_AGAIN]
-    found: dict[str, ScoreCounts | UserError] = {}
-    for name in names:
+    again = set(sorted(names, key=lambda name: _of(workspace, name).looked_at)[:LOOKED_AT_AGAIN])
+    order: Sequence[str] = names
+    until = None if within_s is None else time.monotonic() + within_s
+    if until is not None:
+        order = sorted(names, key=lambda name: changed_at(workspace, name), reverse=True)
+    found: dict[str, ScoreCounts | UserError | None] = dict.fromkeys(names)
+    read_one = False
+    for name in order:
+        if not _of(workspace, name).looked_at:
+            if until is not None and read_one and time.monotonic() > until:
+                continue
+            read_one = True
         try:
             found[name] = _scores(workspace, name, anew=name in again)
         except UserError as error:

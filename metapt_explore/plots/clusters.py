@@ -106,7 +106,7 @@ def _ranked_sizes(clusters: list[dict[str, Any]]) -> go.Figure:
     figure.add_hline(y=middle, line={"color": GREY, "width": 1, "dash": "dot"})
     figure = finish(
         figure,
-        title=f"{len(ordered):,} clusters, largest {sizes[0]:,}, median {middle:,}, smallest {sizes[-1]:,} texts",
+        title=f"{len(ordered):,} clusters of {sizes[-1]:,} to {sizes[0]:,} texts, median {middle:,}",
     )
     figure.update_xaxes(title_text="clusters by size (number)")
     far_apart = sizes[-1] > 0 and sizes[0] > 30 * sizes[-1]

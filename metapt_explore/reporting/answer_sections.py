@@ -16,9 +16,10 @@ from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import StudyQuestion
 from metapt_explore.results.record import Record
 from metapt_explore.statistics import Comparison
-from metapt_explore.statistics.numbers import interval, p_value, points
+from metapt_explore.statistics.comparison import TaskDifference
+from metapt_explore.statistics.numbers import MISSING, interval, p_value, points
 from metapt_explore.statistics.significance import holm
-from metapt_explore.statistics.verdict import MAX_NAMED_PAIRS, METRIC_NAMES, MIN_SEEDS_FOR_VERDICT
+from metapt_explore.statistics.verdict import MAX_NAMED_PAIRS, METRIC_NAMES, MIN_SEEDS_FOR_VERDICT, metric_name
 
 #: Comparisons whose figures are drawn; all are in the table.
 DRAWN = 6
@@ -112,7 +113,14 @@ def _equals(p: float) -> str:
     return written if written.startswith("<") else f"= {written}"
 
 
-def add_tests(document: Document, asked: list[StudyQuestion], comparisons: list[Comparison], *, margin: float) -> None:
+def add_tests(
+    document: Document,
+    asked: list[StudyQuestion],
+    comparisons: list[Comparison],
+    *,
+    margin: float,
+    beside: Comparison | None = None,
+) -> None:
     if not asked:
         return
     document.add(Heading("Tests"))
@@ -142,9 +150,11 @@ def add_tests(document: Document, asked: list[StudyQuestion], comparisons: list[
     for question, answer in zip(asked, comparisons, strict=True):
         if question.primary:
             document.add(Heading(f"{question.method} against {question.baseline}, task by task", 3))
-            document.add(
-                Table(task_rows(answer), "Secondary tests. Wins, ties and losses are counted over pairs of seeds.")
-            )
+            caption = "Secondary tests. Wins, ties and losses are counted over pairs of seeds."
+            if beside is not None:
+                name = metric_name(beside.metric)
+                caption += f" The last columns are of {name}: its difference in points, and the p-value of that."
+            document.add(Table(task_rows(answer, beside), caption))
 
 
 def one_primary(asked: list[StudyQuestion]) -> str:
@@ -180,8 +190,15 @@ def question_table(asked: list[StudyQuestion], comparisons: list[Comparison]) ->
     return pd.DataFrame(rows)
 
 
-def task_rows(answer: Comparison) -> pd.DataFrame:
-    """A row for each task of a comparison, written for people."""
+def task_rows(answer: Comparison, beside: Comparison | None = None) -> pd.DataFrame:
+    """A row for each task of a comparison, written for people.
+
+    Args:
+        answer: The comparison.
+        beside: The same one by another score, of which difference and p-value are shown behind it.
+    """
+    others = {task.task: task for task in beside.per_task} if beside is not None else {}
+    name = metric_name(beside.metric) if beside is not None else ""
     return pd.DataFrame(
         [
             {
@@ -194,10 +211,18 @@ def task_rows(answer: Comparison) -> pd.DataFrame:
                 "p, Holm": p_value(task.p_holm),
                 "wins–ties–losses": f"{task.wins}–{task.ties}–{task.losses}",
                 **({"above guessing": "no" if task.at_chance else "yes"} if task.at_chance is not None else {}),
+                **_by_other_score(name, others.get(task.task)),
             }
             for task in answer.per_task
         ]
     )
+
+
+def _by_other_score(name: str, task: TaskDifference | None) -> dict[str, str]:
+    if not name:
+        return {}
+    shown = (MISSING, MISSING) if task is None else (points(task.difference), p_value(task.p))
+    return dict(zip((name, f"{name}, p"), shown, strict=True))
 
 
 def _needed(pairs: int | None) -> int | str:

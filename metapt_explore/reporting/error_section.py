@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from metapt_explore.errors import UserError
 from metapt_explore.plots.errors import FEW_ROWS
-from metapt_explore.reporting import tables
-from metapt_explore.reporting.document import Document, Folded, Heading, Paragraph, Table, quoted
+from metapt_explore.reporting import error_figures, tables
+from metapt_explore.reporting.document import Document, Figure, Folded, Heading, Paragraph, Table, quoted
 from metapt_explore.reporting.notes import grounds_of
 from metapt_explore.reporting.over_seeds import over_seeds
 from metapt_explore.reporting.questions import StudyQuestion
 from metapt_explore.results.decisions import TaskDecisions, decisions_of, recorded_tasks
 from metapt_explore.results.record import Record
 from metapt_explore.statistics import Comparison, compare
-from metapt_explore.statistics.calibration import calibration_of
-from metapt_explore.statistics.errors import confusion
-from metapt_explore.statistics.numbers import MISSING, interval, number, points
+from metapt_explore.statistics.calibration import calibration, calibration_of
+from metapt_explore.statistics.errors import confusion, mcnemar_tests
+from metapt_explore.statistics.numbers import MISSING, interval, number, p_value, points
 from metapt_explore.statistics.two_level import COVERS, two_level
 from metapt_explore.statistics.verdict import metric_name
 
@@ -48,9 +49,12 @@ def add_errors(
     document.add(Heading("Errors"))
     over_both = _add_intervals(document, record, every, list(zip(asked, comparisons, strict=True)))
     methods = list(dict.fromkeys(method for decisions in every for method in decisions.methods))
-    document.add(Table(calibration_table(every, methods), CALIBRATION))
     primary = next((question for question in asked if question.primary), None)
+    if primary is not None and len(tests := mcnemar_table(every, primary.method, primary.baseline)):
+        document.add(Table(tests, MCNEMAR))
+    document.add(Table(calibration_table(every, methods), CALIBRATION))
     looked_at = [name for name in methods if primary and name in (primary.method, primary.baseline)] or methods[:2]
+    _add_figures(document, every, looked_at)
     confusions = confusion_table(every, looked_at)
     if len(confusions):
         caption = "Of each task and method the most frequent: per cent of the decisions on texts of the class."
@@ -70,6 +74,14 @@ CALIBRATION = (
     "Probabilities of the class chosen, mean over tasks and pairs of seeds, in percent and points. The calibration "
     "error (ten bins) is never 0: *of perfect probabilities* is what a method that is right exactly as often as it is "
     "sure would show on so many rows."
+)
+#: What the column of McNemar's tests counts.
+BELOW = "McNemar: tests of one task at one pair of seeds with p < 0.05, of all."
+#: How to read McNemar's tests.
+MCNEMAR = (
+    "McNemar's exact test, of each task and pair of seeds: does one method have rows right that the other has wrong "
+    "more often than the other way round? Rows are means over pairs of seeds. It speaks of other test rows under one "
+    "pair of seeds, not of other seeds; one test in twenty is below 0.05 by chance, and those of a task share its rows."
 )
 
 
@@ -116,6 +128,7 @@ def _add_intervals(
                 "over seeds": MISSING if found.over_seeds is None else interval(*found.over_seeds),
                 "over rows": interval(*found.over_rows),
                 "over both": interval(*found.over_both),
+                "McNemar": _below(have, question.method, question.baseline),
                 "pairs": found.pairs,
                 "rows": f"{found.rows:,}",
             }
@@ -124,11 +137,65 @@ def _add_intervals(
         metric = answered[0][1].metric
         note = "" if metric == "accuracy" else f" The study's answers are of {metric_name(metric)}."
         caption = f"Differences in points of accuracy, mean over tasks, with three intervals of 95 %.{note} {COVERS}"
-        document.add(Table(pd.DataFrame(rows), caption))
+        document.add(Table(pd.DataFrame(rows), f"{caption} {BELOW}"))
     elif own_rows:
         text = "Each initialisation seed is scored on rows of its own: intervals over seeds hold the rows' error, too."
         document.add(Paragraph(text))
     return bool(rows)
+
+
+def _below(every: Sequence[TaskDecisions], method: str, baseline: str) -> str:
+    """How many of McNemar's tests of a comparison are below 0.05."""
+    tests = [test for each in every for test in mcnemar_tests(each.of(method), each.of(baseline))]
+    return f"{sum(test.p < 0.05 for test in tests)} of {len(tests)}"
+
+
+def mcnemar_table(every: Sequence[TaskDecisions], method: str, baseline: str) -> pd.DataFrame:
+    """A line for each task: on how many rows only one of two methods is right, and what McNemar's tests say."""
+    rows = []
+    for decisions in every:
+        if not {method, baseline} <= set(decisions.methods):
+            continue
+        tests = mcnemar_tests(decisions.of(method), decisions.of(baseline))
+        if tests:
+            p = [test.p for test in tests]
+            rows.append(
+                {
+                    "task": decisions.task,
+                    f"only {method} right": number(float(np.mean([test.first_only for test in tests])), 1),
+                    f"only {baseline} right": number(float(np.mean([test.second_only for test in tests])), 1),
+                    "of rows": f"{decisions.of(method)['row'].nunique():,}",
+                    "p, median": p_value(float(np.median(p))),
+                    "p < 0.05": f"{sum(each < 0.05 for each in p)} of {len(p)}",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _add_figures(document: Document, every: Sequence[TaskDecisions], methods: Sequence[str]) -> None:
+    """Confusion matrices and calibration curves of the methods that the primary question is of."""
+    drawn = [each for each in every if set(methods) & set(each.methods)][: error_figures.MOST_TASKS]
+    if not drawn:
+        return
+    some = f" The first {len(drawn)} of {len(every)} tasks." if len(drawn) < len(every) else ""
+    curves = {
+        each.task: {name: calibration(each.of(name)) for name in methods if name in each.methods} for each in drawn
+    }
+    if any(len(curve) for of_task in curves.values() for curve in of_task.values()):
+        caption = (
+            "How often a method is right, by how sure it is, over all pairs of seeds; on the dotted line it is as "
+            f"often right as it says. Larger points: more decisions.{some}"
+        )
+        document.add(Figure("calibration", partial(error_figures.calibration_curves, curves), caption))
+    counts = {
+        each.task: {name: confusion(each.of(name), each.classes) for name in methods if name in each.methods}
+        for each in drawn
+    }
+    caption = (
+        "Which classes are taken for which, over all pairs of seeds: the class of a text down, the class it was given "
+        f"across; per cent of the decisions on texts of the class.{some}"
+    )
+    document.add(Figure("confusion", partial(error_figures.confusion_maps, counts), caption))
 
 
 def calibration_table(every: Sequence[TaskDecisions], methods: Sequence[str]) -> pd.DataFrame:

@@ -58,7 +58,7 @@ def make_report(record: Record, missing: Sequence[Mapping[str, str]] = ()) -> Do
     add_missing(document, missing)
     add_scores(document, record, methods)
     add_paper_numbers(document, record)
-    add_tests(document, asked, comparisons, margin=margin)
+    add_tests(document, asked, comparisons, margin=margin, beside=_by_other_score(record, asked))
     add_readers(document, record)
     add_steadiness(document, record, methods, comparisons=comparisons)
     add_starts(document, record, methods, asked=asked)
@@ -95,6 +95,18 @@ def answers(record: Record) -> tuple[list[StudyQuestion], list[Comparison]]:
     return asked, [
         compare(joined.results, q.method, q.baseline, metric=metric, margin=margin, grounds=grounds) for q in asked
     ]
+
+
+def _by_other_score(record: Record, asked: Sequence[StudyQuestion]) -> Comparison | None:
+    """The primary question by macro F1, or by accuracy where the study asks for macro F1; None without such scores."""
+    first = next((question for question in asked if question.primary), None)
+    other = "accuracy" if metric_of(record) == "macro_f1" else "macro_f1"
+    results = over_seeds(record.results, record.study).results
+    if first is None or other not in results or metric_of(record) not in ("accuracy", "macro_f1"):
+        return None
+    with suppress(UserError):  # no pair of seeds has this score under both
+        return compare(results, first.method, first.baseline, metric=other, grounds=grounds_of(record))
+    return None
 
 
 def margin_of(record: Record) -> float:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from metapt_explore.config import StudyConfig, TaskConfig
 from metapt_explore.cost.count import Reckoning, Work
+from metapt_explore.cost.own_cost import OwnCost
 from metapt_explore.errors import UserError
 from metapt_explore.progress.state import Progress
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter, Question
@@ -96,8 +97,6 @@ class Stage(ABC):
     finds_recorded: ClassVar[bool] = False
 
     pipeline: Pipeline
-
-    # ------------------------------------------------------------------------------ what a stage says
 
     @classmethod
     @abstractmethod
@@ -185,6 +184,10 @@ class Stage(ABC):
     def work(self, reckoning: Reckoning) -> Work:
         """What it sends through models."""
         return Work()
+
+    def own_cost(self, reckoning: Reckoning) -> OwnCost:
+        """What it takes beside models."""
+        return OwnCost()
 
     def share(self, reckoning: Reckoning) -> float:
         """Its share of a run's work, in tokens through the language model."""

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from metapt_explore.clusters.fit_words import fit_facts, format_fit
 from metapt_explore.config import ClusteringConfig, RandomGroups
-from metapt_explore.cost.clusterings import rough_seconds
+from metapt_explore.cost.clusterings import clustering_cost, rough_seconds
+from metapt_explore.cost.count import Reckoning
+from metapt_explore.cost.own_cost import OwnCost
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.embeddings import Embeddings
 from metapt_explore.stages.labels import row_classes
@@ -26,6 +28,13 @@ if TYPE_CHECKING:
 
 #: Seconds from which another process makes a clustering; starting one takes two or three.
 LONG_S = 15.0
+#: Seconds of a clustering of few texts.
+SMALL_S = 0.1
+
+
+def takes_long(seconds: float) -> bool:
+    """Whether another process does it: a fit cannot be stopped, a process can."""
+    return seconds > LONG_S
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +120,7 @@ class Clusters(Stage):
     @property
     def is_long(self) -> bool:
         """Whether it takes so long that another process does it: a fit cannot be stopped, a process can."""
-        return rough_seconds(self.clustering, self.texts) > LONG_S
+        return takes_long(rough_seconds(self.clustering, self.texts))
 
     @property
     def units(self) -> int:
@@ -140,6 +149,11 @@ class Clusters(Stage):
             table, summary = make_clusters(self._job(read_vectors_of(self.parent("embeddings"))))
         out.write_table("clusters", table)
         out.write_summary(summary)
+
+    def own_cost(self, reckoning: Reckoning) -> OwnCost:
+        """See `Stage.own_cost`; `metapt plan` measures what takes long."""
+        cost = clustering_cost(self.clustering, reckoning.text_rows)
+        return OwnCost(SMALL_S + cost.seconds, cost.mib)
 
     def _advance(self, share: float) -> None:
         self.advance(int(100 * share))

@@ -19,12 +19,17 @@ from metapt_explore.config.embeddings import (
     StaticEmbeddings,
     TfidfEmbeddings,
 )
+from metapt_explore.cost.clusterings import TEXT_BYTES, WIDTH
 from metapt_explore.cost.count import Reckoning, Work
+from metapt_explore.cost.own_cost import BASE_MIB, QUICK_S, OwnCost
 from metapt_explore.stages.base import Needs, Pipeline, Stage
 from metapt_explore.stages.texts import Texts, counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.shards import Shard, shard_name, shard_rows, whole_shard, write_shard
 from metapt_explore.texts.rows import as_inputs, texts_of
+
+#: Seconds of a text's vector by its words, and of one that is read.
+WORDS_S, OWN_S = 2e-4, 2e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +149,8 @@ class Embeddings(Stage):
                 # Made when it is needed: an attempt that only lacks the end loads no model twice.
                 part = part or self._parts(out)
                 write_shard(file, part(chosen))
-            self.advance(chosen.stop)
+            # States of the model are told while they are computed; writing them once more takes seconds.
+            self.advance(rows if isinstance(self.settings, ModelStatesEmbeddings) else chosen.stop)
             dtypes.add(str(Shard(file).mapped().dtype))
         width = Shard(file).shape[1]
         out.write_summary({"rows": rows, "width": width, "shards": number + 1, "dtype": sorted(dtypes)})
@@ -174,8 +180,20 @@ class Embeddings(Stage):
 
             static, lines = static_encoder(settings.model), texts_of(texts.table("texts"))
             return lambda chosen: static(lines[chosen.start : chosen.stop])
-        vectors = self._vectors(out)
-        return lambda chosen: vectors[chosen.start : chosen.stop]
+        if isinstance(settings, TfidfEmbeddings):
+            from metapt_explore.clusters.word_vectors_many import fit_word_space
+
+            written = texts_of(texts.table("texts"))
+            space = fit_word_space(
+                written, settings.dimensions, seed=self.study.seed, record=out, on_part=lambda: self.advance(0)
+            )
+            return lambda chosen: space.vectors(written[chosen.start : chosen.stop])
+        if isinstance(settings, ModelStatesEmbeddings):
+            from metapt_explore.clusters.model_vectors_many import states_in_shards
+
+            inputs, folder = as_inputs(texts.table("texts")), out.folder / "checkpoint" / "states"
+            return states_in_shards(self.backbone, inputs, settings.layer, folder, self.advance)
+        raise TypeError(f"vectors of kind {type(settings).__name__} have no parts")
 
     def _vectors(self, out: ArtifactWriter) -> np.ndarray:
         settings, texts = self.settings, self.parent("texts")
@@ -210,6 +228,13 @@ class Embeddings(Stage):
             return reckoning.whole_texts(reckoning.text_rows)
         embedded = self.uses == "encoder"
         return Work(embedded=round(reckoning.text_rows * reckoning.text_tokens)) if embedded else Work()
+
+    def own_cost(self, reckoning: Reckoning) -> OwnCost:
+        """See `Stage.own_cost`; seconds of words and of one's own vectors."""
+        rows, width = reckoning.text_rows, getattr(self.settings, "dimensions", WIDTH)
+        each = WORDS_S if isinstance(self.settings, TfidfEmbeddings) else OWN_S
+        held = min(rows, limits.MANY_TEXTS) * 3 * 4 * width + rows * TEXT_BYTES
+        return OwnCost(QUICK_S + rows * each, BASE_MIB + held / 2**20)
 
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from metapt_explore.config import RandomGroups
+from metapt_explore.cost.clusterings import rough_seconds
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.clusters import Clusters
 from metapt_explore.stages.texts import counted
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
+from metapt_explore.storage.shards import StoredVectors
 from metapt_explore.storage.studies import Subject
-from metapt_explore.storage.vectors import read_vectors_of
+from metapt_explore.storage.vectors import read_vectors_of, vector_files
 from metapt_explore.texts.rows import texts_of
 
 
@@ -86,16 +88,27 @@ class Memberships(Stage):
         """Finds the probabilities, of k-means and the like from the clusters, of others by clustering again."""
         import torch
 
-        from metapt_explore.clusters.grouping import Inputs
+        from metapt_explore.clusters.make import ClusterJob, inputs_of
         from metapt_explore.clusters.memberships import meaning, membership_summary, soft_clusters
+        from metapt_explore.clusters.other_process import soften_in_other_process
 
-        clustering = self.study.clustering(self.name)
-        seed = self.study.seed if clustering.own_seed is None else clustering.own_seed
-        vectors = read_vectors_of(self.parent("embeddings"))
+        self.advance(0)
+        clustering, clusters = self.study.clustering(self.name), Clusters(self.pipeline, self.name)
         labels = self.parent("clusters").table("clusters")["cluster"].to_numpy()
         texts = texts_of(self.parent("texts").table("texts"))
-        inputs = Inputs(vectors, clustering, seed, texts=texts)
-        found = soft_clusters(inputs, labels, lambda rows: self.advance(int(100 * rows / len(labels))))
+        groups: list[str | None] = [None] * len(texts)
+        job = ClusterJob(StoredVectors([]), clustering, self.study.seed, texts=texts, groups=groups, like=labels)
+        if clusters.is_long:
+            found = soften_in_other_process(
+                job,
+                vector_files(self.parent("embeddings")),
+                out.folder / "checkpoint" / "memberships",
+                seconds=rough_seconds(clustering, len(texts)),
+                on_share=lambda share: self.advance(int(100 * share)),
+            )
+        else:
+            job = replace(job, vectors=read_vectors_of(self.parent("embeddings")), like=None)
+            found = soft_clusters(inputs_of(job), labels, lambda rows: self.advance(int(100 * rows / len(labels))))
         out.write_tensors("memberships", {"memberships": torch.from_numpy(found.matrix)})
         out.write_table("memberships", found.table)
         summary = membership_summary(found.table)

@@ -19,6 +19,7 @@ from metapt_explore.texts.rows import as_inputs
 
 if TYPE_CHECKING:
     from metapt_explore.fewshot.scoring import LabelledTexts
+    from metapt_explore.fewshot.split_rows import Row
     from metapt_explore.fewshot.splits import Splits
 
 
@@ -151,19 +152,28 @@ def drawn_rows(study: StudyConfig, task: TaskConfig, shots: int | None = None) -
     seed, evaluation = study.seed, evaluation_of(study, task, shots)
     each = ALL if task.shots == ALL else evaluation.shots
     splits = make_splits(task, each, evaluation.data_seeds, test_rows=evaluation.test_rows, seed=seed)
-    parts: list[tuple[str, int | None, Any]] = [("test", None, splits.test)]
-    parts += [("train", data_seed, rows) for data_seed, rows in splits.train.items()]
-    parts += [("dev", data_seed, rows) for data_seed, rows in splits.dev.items()]
-    frames = []
+    test = splits.test.to_pandas()
+    of_test = as_inputs(test) if task.pairs else test["text"].tolist()
+    parts: list[tuple[str, int | None, list[Row]]] = [
+        ("test", None, list(zip(of_test, test["label"].tolist(), strict=True)))
+    ]
+    parts += [("train", data_seed, rows) for data_seed, rows in splits.train.rows.items()]
+    parts += [("dev", data_seed, rows) for data_seed, rows in splits.dev.rows.items()]
+    # One table of all parts: a hundred data seeds are two hundred of them.
+    columns: dict[str, list[Any]] = {"split": [], "data_seed": [], "text": [], "text_pair": [], "label": []}
     for part, part_seed, rows in parts:
-        frame = rows.to_pandas()
-        frame.insert(0, "data_seed", pd.Series([part_seed] * len(frame), dtype="Int64"))
-        frame.insert(0, "split", part)
+        labels = [label for _, label in rows]
         if evaluation.shuffle_labels:
-            order = stream(seed, "shuffled_labels", task.name, part, part_seed or 0).permutation(len(frame))
-            frame["label"] = frame["label"].to_numpy()[order]
-        frames.append(frame)
-    return splits, with_groups(pd.concat(frames, ignore_index=True), task, evaluation.data_seeds)
+            order = stream(seed, "shuffled_labels", task.name, part, part_seed or 0).permutation(len(rows))
+            labels = [labels[place] for place in order]
+        columns["split"] += [part] * len(rows)
+        columns["data_seed"] += [part_seed] * len(rows)
+        columns["text"] += [text[0] if task.pairs else text for text, _ in rows]
+        columns["text_pair"] += [text[1] for text, _ in rows] if task.pairs else []
+        columns["label"] += labels
+    table = pd.DataFrame({name: values for name, values in columns.items() if name != "text_pair" or task.pairs})
+    table["data_seed"] = pd.array(columns["data_seed"], dtype="Int64")
+    return splits, with_groups(table, task, evaluation.data_seeds)
 
 
 class FewShotRows:

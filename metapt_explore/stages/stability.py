@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from metapt_explore.config import EditedClustering
+from metapt_explore.cost.clusterings import rough_seconds
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline, Stage
-from metapt_explore.stages.clusters import Clusters
+from metapt_explore.stages.clusters import Clusters, takes_long
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
+from metapt_explore.storage.shards import StoredVectors
 from metapt_explore.storage.studies import Subject
-from metapt_explore.storage.vectors import read_vectors_of
+from metapt_explore.storage.vectors import read_vectors_of, vector_files
 from metapt_explore.texts.rows import texts_of
+
+if TYPE_CHECKING:
+    from metapt_explore.clusters.stability import Rerun
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,35 +89,52 @@ class Stability(Stage):
 
     def compute(self, out: ArtifactWriter) -> None:
         """Clusters again and compares."""
-        from metapt_explore.clusters.algorithms import cluster
-        from metapt_explore.clusters.refits import refit_config, refit_facts
+        from metapt_explore.clusters.refits import refit_facts
         from metapt_explore.clusters.stability import stability
 
-        rows, like = self.parent("texts").table("texts"), self.maybe_parent("like")
-        vectors = read_vectors_of(self.parent("embeddings"))
-        groups = [group if isinstance(group, str) else None for group in rows["group"]]
-        written = texts_of(rows)
         asked = self.study.clustering(self.name)
-        refits, clustering = refit_facts(asked, len(rows)), refit_config(asked, len(rows))
-        everything = len(rows)
+        labels = self.parent("clusters").table("clusters")["cluster"].to_numpy()
+        refits = refit_facts(asked, len(labels))
+        seeded = asked.seeded or refits.get("by") == "sample"
+        again = self._again(out.folder / "checkpoint" / "clustering")
+        found = stability(labels, again, runs=self.runs, seed=self.study.seed, seeded=seeded, refits=refits)
+        out.write_summary(found)
+
+    def _again(self, folder: Path) -> Rerun:
+        """What clusters some rows again; where that takes long, in another process, which a stop kills."""
+        from metapt_explore.clusters.algorithms import group_rows
+        from metapt_explore.clusters.make import ClusterJob, inputs_of
+        from metapt_explore.clusters.other_process import group_in_other_process
+        from metapt_explore.clusters.refits import refit_config
+
+        rows, like = self.parent("texts").table("texts"), self.maybe_parent("like")
+        stored, files = read_vectors_of(self.parent("embeddings")), vector_files(self.parent("embeddings"))
+        groups = [group if isinstance(group, str) else None for group in rows["group"]]
+        texts = texts_of(rows)
         like_labels = like.table("clusters")["cluster"].to_numpy() if like is not None else None
+        config = refit_config(self.study.clustering(self.name), len(rows))
+        if config.seeded:  # the seed of each refit takes its place
+            config = config.model_copy(update={"seed": None})
         done = 0
 
         def rerun(chosen: np.ndarray, seed: int) -> np.ndarray:
             nonlocal done
-            self.advance(done)
-            done += 1
-            made = cluster(
-                vectors if len(chosen) == everything else vectors[chosen],
-                clustering.model_copy(update={"seed": seed}) if clustering.seeded else clustering,
-                seed if refits.get("by") == "sample" else self.study.seed,
+            before, done = done, done + 1
+            self.advance(before)
+            seconds = rough_seconds(config, len(chosen))
+            elsewhere, whole = takes_long(seconds), len(chosen) == len(rows)
+            job = ClusterJob(
+                StoredVectors([]) if elsewhere else stored if whole else stored[chosen],
+                config,
+                seed if config.seeded or config.fitted_rows(len(chosen)) < len(chosen) else self.study.seed,
+                texts=[texts[row] for row in chosen.tolist()],
                 groups=[groups[row] for row in chosen.tolist()],
                 like=None if like_labels is None else like_labels[chosen],
-                texts=[written[row] for row in chosen.tolist()],
             )
-            return made.labels
+            if elsewhere:
+                return group_in_other_process(
+                    job, files, folder, chosen=chosen, seconds=seconds, on_share=lambda share: self.advance(before)
+                )
+            return group_rows(inputs_of(job)).labels
 
-        labels = self.parent("clusters").table("clusters")["cluster"].to_numpy()
-        seeded = clustering.seeded or refits.get("by") == "sample"
-        found = stability(labels, rerun, runs=self.runs, seed=self.study.seed, seeded=seeded, refits=refits)
-        out.write_summary(found)
+        return rerun

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from metapt_explore.config import TextsConfig
+from metapt_explore.cost.count import Reckoning
+from metapt_explore.cost.own_cost import BASE_MIB, OwnCost
 from metapt_explore.errors import UserError
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.split import Split
@@ -159,6 +161,13 @@ class Texts(Stage):
         if self.settings.balanced:
             order = order[_by_turns(labels[order])]
         return np.sort(order[: self.settings.limit])
+
+    def own_cost(self, reckoning: Reckoning) -> OwnCost:
+        """See `Stage.own_cost`; `metapt plan` looks at the first rows of a large file."""
+        from metapt_explore.texts.scan_cost import count_large, rough_scan
+
+        seconds, mib = rough_scan(count_large(self.settings) or reckoning.text_rows, self.settings)
+        return OwnCost(seconds, BASE_MIB + mib)
 
     @classmethod
     def describe(cls, summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:

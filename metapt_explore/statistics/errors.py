@@ -119,6 +119,27 @@ def _narrower(right: pd.Series) -> float:
     return float(np.clip(right.var(ddof=1) / most, 0.1, 1)) if most and len(right) > 1 else 1.0
 
 
+def macro_f1(predictions: pd.DataFrame, classes: int) -> float:
+    """Mean F1 of the classes, of each pair of seeds by itself, and the mean over them.
+
+    Args:
+        predictions: Of one method on one task.
+        classes: How many the task has; a class that is neither there nor called counts as 0.
+
+    Example:
+        >>> macro_f1(pd.DataFrame({"data_seed": 1, "label": [0, 0, 1], "predicted": [0, 1, 1]}), 2)
+        0.6666666666666666
+    """
+    seeds = [seed for seed in SEEDS if _has(predictions, seed)]
+    scores = []
+    for _, at in predictions.groupby(seeds, sort=False) if seeds else [((), predictions)]:
+        truth, called = at["label"].to_numpy(int), at["predicted"].to_numpy(int)
+        hits = np.bincount(truth[truth == called], minlength=classes)
+        both = np.bincount(truth, minlength=classes) + np.bincount(called[called >= 0], minlength=classes)
+        scores.append((2 * hits / np.maximum(both, 1)).mean())
+    return float(np.mean(scores))
+
+
 def wilson(share: float, rows: float, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a share (Wilson 1927).
 
@@ -171,6 +192,29 @@ def compare_rows(first: pd.DataFrame, second: pd.DataFrame, *, resamples: int = 
         high=high,
         tests=_mcnemar(decisions.assign(only_first=only_first, only_second=only_second), kept),
     )
+
+
+def mcnemar_tests(first: pd.DataFrame, second: pd.DataFrame) -> list[McNemar]:
+    """McNemar's exact test of two methods at each pair of seeds that both have; empty where they have none.
+
+    Args:
+        first: Predictions of a method on a task.
+        second: Those of another on the same task.
+
+    Example:
+        >>> decisions = {"data_seed": 1, "row": range(6), "label": 0}
+        >>> first = pd.DataFrame({**decisions, "predicted": [0, 0, 0, 0, 0, 1]})
+        >>> second = pd.DataFrame({**decisions, "predicted": [1, 1, 1, 1, 1, 1]})
+        >>> mcnemar_tests(first, second)  # all of five: 2 * 0.5**5
+        [McNemar(data_seed=1, init_seed=None, first_only=5, second_only=0, p=0.0625)]
+    """
+    try:
+        decisions = paired_decisions(first, second)
+    except ValueError:
+        return []
+    right = {name: decisions[name].to_numpy() for name in ("first", "second")}
+    only = {f"only_{name}": right[name] & ~right[other] for name, other in (("first", "second"), ("second", "first"))}
+    return _mcnemar(decisions.assign(**only), [seed for seed in SEEDS if seed in decisions])
 
 
 def paired_decisions(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:

@@ -106,13 +106,19 @@ class Remote:
             stream.write(content)
         self._compare(sum_of(content), *parts)
 
-    def upload(self, file: Path, expected: FileSum, *parts: str) -> int:
-        """Writes a file unless it is there with its size; returns the bytes that were sent.
+    def holds(self, expected: FileSum, *parts: str, check: bool = False) -> bool:
+        """Whether a file is there with its size; with `check` it is read, and its checksum compared."""
+        if self.size(*parts) != expected["bytes"]:
+            return False
+        return not check or self._digest(*parts) == expected["sha256"]
+
+    def upload(self, file: Path, expected: FileSum, *parts: str, check: bool = False) -> int:
+        """Writes a file unless it is there (see `holds`); returns the bytes that were sent.
 
         Raises:
             DamagedRemote: Where what arrived is not what was sent.
         """
-        if self.size(*parts) == expected["bytes"]:
+        if self.holds(expected, *parts, check=check):
             return 0
         with self._writing(*parts) as path, file.open("rb") as source, self._fs.open(path, "wb") as stream:
             while chunk := source.read(CHUNK):
@@ -157,11 +163,14 @@ class Remote:
                 while chunk := stream.read(CHUNK):
                     yield chunk
 
-    def _compare(self, expected: FileSum, *parts: str) -> None:
+    def _digest(self, *parts: str) -> str:
         digest = hashlib.sha256()
         for chunk in self._chunks(*parts):
             digest.update(chunk)
-        if digest.hexdigest() != expected["sha256"]:
+        return digest.hexdigest()
+
+    def _compare(self, expected: FileSum, *parts: str) -> None:
+        if self._digest(*parts) != expected["sha256"]:
             with suppress(Exception):  # whoever comes next must not take it for sent
                 self._fs.rm_file(self._path(*parts))
             raise DamagedRemote(f"{self.where(*parts)} did not arrive as it was sent: push again.")

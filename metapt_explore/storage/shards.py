@@ -58,16 +58,17 @@ def halved(vectors: np.ndarray) -> np.ndarray:
     return vectors.astype(np.float16) if fits else vectors
 
 
-def write_shard(file: Path, vectors: np.ndarray) -> None:
+def write_shard(file: Path, vectors: np.ndarray, *, exact: bool = False) -> None:
     """Writes a shard atomically, with a checksum in its head.
 
     Args:
         file: The file.
         vectors: ``[rows, width]``; see `halved`.
+        exact: Whether they stay in float32.
     """
     from safetensors.numpy import save_file
 
-    stored = halved(vectors)
+    stored = np.ascontiguousarray(vectors, dtype=np.float32) if exact else halved(vectors)
     with in_place_of(file) as temporary:
         save_file({"vectors": stored}, temporary, metadata={"sha256": _digest(stored)})
 

@@ -73,13 +73,15 @@ class Transfer:
         )
 
 
-def push(workspace: Workspace, study: str, url: str, *, on_part: OnPart = _silent) -> Transfer:
+def push(workspace: Workspace, study: str, url: str, *, check: bool = False, on_part: OnPart = _silent) -> Transfer:
     """Sends every finished artifact of a study, what they were made from, its list and its settings.
 
     Args:
         workspace: Where the study lies.
         study: Its name.
         url: Where to, for fsspec: ``s3://bucket/folder``, ``ssh://host/folder``, a path …
+        check: Reads what lies there already and compares its checksums; what is damaged is sent again. Without it a
+            file that has its size counts as sent (`pull` compares every checksum).
         on_part: Called before each artifact with how many are done, how many there are, and its title.
 
     Raises:
@@ -102,7 +104,7 @@ def push(workspace: Workspace, study: str, url: str, *, on_part: OnPart = _silen
                 raise artifact.damage
             done.left[identifier] = "its texts were left out, or it has no checksums"
         else:
-            _send(remote, workspace, identifier, done)
+            _send(remote, workspace, identifier, done, check=check)
     kept = {*done.moved, *done.there}
     tasks = read_json(workspace.study_folder(study) / "tasks.json")
     record = {
@@ -132,7 +134,7 @@ def _with_parents(workspace: Workspace, identifiers: Iterable[str]) -> list[str]
     return list(family)
 
 
-def _send(remote: Remote, workspace: Workspace, identifier: str, done: Transfer) -> None:
+def _send(remote: Remote, workspace: Workspace, identifier: str, done: Transfer, *, check: bool) -> None:
     artifact = workspace.artifact(identifier)
     # Read once: whatever is computed meanwhile, this record goes with the files that it names.
     content = (artifact.folder / STAGE).read_bytes()
@@ -145,10 +147,10 @@ def _send(remote: Remote, workspace: Workspace, identifier: str, done: Transfer)
     for name, expected in stage[FILES].items():
         parts = ("artifacts", identifier, stored_name(name, expected))
         if stage is there:
-            if remote.size(*parts) != expected["bytes"]:
+            if not remote.holds(expected, *parts, check=check):
                 raise DamagedRemote(f"{remote.where(*parts)} is missing or damaged: push it from where it was made.")
         else:
-            sent += remote.upload(artifact.folder / name, expected, *parts)
+            sent += remote.upload(artifact.folder / name, expected, *parts, check=check)
     if there is None:
         remote.write(content, "artifacts", identifier, STAGE)
     done.bytes += sent

@@ -12,7 +12,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from metapt_explore.cost.count import Reckoning, Speed, seconds_of
+from metapt_explore import hub
+from metapt_explore.cost.count import Reckoning, Speed, TextCounts, seconds_of
+from metapt_explore.cost.own_cost import BASE_MIB
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.stages.base import PARTS, Needs, Stage
 from metapt_explore.stages.registry import REQUESTS, asked, count, parts_until, shares
@@ -145,11 +147,11 @@ def cells_of(
     with pipeline.remembering():
         stages = stages_until(pipeline, until, init_seeds)
         seconds = predicted_seconds(pipeline, init_seeds) if seconds is None else seconds
-        memory = predicted_memory(pipeline)
+        memory = predicted_memory(pipeline, stages.values())
         return [_cell(stage, seconds, memory) for stage in stages.values()]
 
 
-def _cell(stage: Stage, seconds: Mapping[str, float], memory: Mapping[Needs, float]) -> Cell:
+def _cell(stage: Stage, seconds: Mapping[str, float], memory: Mapping[str, float]) -> Cell:
     parents: list[str] = []
     identifier, done, problem = None, False, ""
     try:
@@ -157,27 +159,18 @@ def _cell(stage: Stage, seconds: Mapping[str, float], memory: Mapping[Needs, flo
         identifier, done = stage.id, stage.is_there
     except UserError as error:
         problem = str(error)
-    uses = stage.uses
-    return Cell(
-        stage.key,
-        identifier,
-        stage.kind,
-        stage.title,
-        parents,
-        uses,
-        done,
-        0.0 if done else seconds.get(stage.key),
-        memory.get(uses),
-        problem,
-    )
+    takes = 0.0 if done else seconds.get(stage.key)
+    needs = memory.get(stage.key)
+    return Cell(stage.key, identifier, stage.kind, stage.title, parents, stage.uses, done, takes, needs, problem)
 
 
 def predicted_seconds(
     pipeline: StudyPipeline, init_seeds: Collection[int] | None = None, *, speed: Speed | None = None
 ) -> dict[str, float]:
-    """What cells take, by key; empty where nobody knows how fast the model runs.
+    """What cells take, by key, as far as anybody knows.
 
-    By a measurement; without one, shares of the work times a rough speed.
+    What runs a model goes by a measurement; without one, by shares of the work times a rough speed. What runs none has
+    a law of its own (`Stage.own_cost`).
 
     Args:
         pipeline: The study.
@@ -186,31 +179,55 @@ def predicted_seconds(
     """
     from metapt_explore.cost.speeds import KeptSpeeds
 
+    own: dict[str, float] = {}
     with suppress(UserError):
-        texts = next((stage for stage in asked(pipeline, (), PARTS[:1]) if stage.kind == "texts"), None)
-        made = texts.artifact if texts is not None and texts.is_there else None
-        counts = text_counts(pipeline, made, pipeline.finished_splits())
+        counts = _counts(pipeline)
         reckoning = Reckoning.of(pipeline.config, pipeline.placement, texts=counts)
+        seeds = list(init_seeds or pipeline.config.evaluation.init_seeds)
+        without = [stage for stage in asked(pipeline, seeds) if stage.uses == "nothing"]
+        own = {stage.key: stage.own_cost(reckoning).seconds for stage in without}
         works = shares(pipeline, reckoning, init_seeds)
         speed = speed or KeptSpeeds(pipeline.workspace.folder, pipeline.model.identity).latest()
         if speed is None:
-            rate = first_rate(pipeline, list(init_seeds or pipeline.config.evaluation.init_seeds), works)
-            return {} if rate is None else {key: work * rate for key, work in works.items()}
+            rate = first_rate(pipeline, seeds, works)
+            return own if rate is None else {key: work * rate for key, work in works.items()} | own
         again = Reckoning.of(pipeline.config, pipeline.placement, texts=counts)
         seconds = {key: seconds_of(work, speed) for key, work in count(pipeline, again, init_seeds).items()}
         in_both = sum(works[key] for key in seconds if key in works)
         rate = sum(seconds[key] for key in seconds if key in works) / in_both if in_both else 0.0
-        return {key: work * rate for key, work in works.items()} | seconds
-    return {}
+        return {key: work * rate for key, work in works.items()} | seconds | own
+    return own
 
 
-def predicted_memory(pipeline: StudyPipeline) -> dict[Needs, float]:
-    """MiB that cells need, by the model that they run; what `metapt plan` has predicted, else weights and a pass."""
-    memory: dict[Needs, float] = {}
+def _counts(pipeline: StudyPipeline) -> TextCounts:
+    texts = next((stage for stage in asked(pipeline, (), PARTS[:1]) if stage.kind == "texts"), None)
+    made = texts.artifact if texts is not None and texts.is_there else None
+    return text_counts(pipeline, made, pipeline.finished_splits())
+
+
+def predicted_memory(pipeline: StudyPipeline, stages: Iterable[Stage]) -> dict[str, float]:
+    """MiB that cells need, by key, as far as anybody knows: of a model its weights and a pass, else by a law."""
+    memory: dict[str, float] = {}
+    of_models: dict[Needs, float | None] = {}
+    with suppress(UserError):
+        reckoning = Reckoning.of(pipeline.config, pipeline.placement, texts=_counts(pipeline))
+        for stage in stages:
+            if stage.uses == "nothing":
+                memory[stage.key] = round(stage.own_cost(reckoning).mib, 1)
+                continue
+            if stage.uses not in of_models:
+                of_models[stage.uses] = _model_mib(pipeline) if stage.uses == "model" else _encoder_mib(pipeline)
+            needed = of_models[stage.uses]
+            if needed is not None:
+                memory[stage.key] = needed
+    return memory
+
+
+def _model_mib(pipeline: StudyPipeline) -> float | None:
+    """The language model and its largest pass, as `metapt plan` has predicted them, else by its files."""
     cost = read_cost(pipeline.workspace, pipeline.config.name)
     if cost is not None:
-        memory["model"] = cost.peak_mib
-        return memory
+        return cost.peak_mib
     with suppress(UserError, OSError, RuntimeError, AssertionError):  # the device may be another machine's
         import torch
 
@@ -221,8 +238,19 @@ def predicted_memory(pipeline: StudyPipeline) -> dict[Needs, float]:
         weights = _count_weights(model_folder(model.name, model.revision))
         held = weights * WEIGHT_BYTES.get(str(pipeline.model.identity["dtype"]), 4)
         budget = pass_budget(model.pass_memory_gib, torch.device(pipeline.model.device))
-        memory["model"] = round((held + budget) / MIB, 1)
-    return memory
+        return round((held + budget) / MIB, 1)
+    return None
+
+
+def _encoder_mib(pipeline: StudyPipeline) -> float | None:
+    """The sentence encoder, in float32, in a process that has loaded its libraries."""
+    with suppress(UserError, OSError):
+        from metapt_explore.models.folder import model_folder
+
+        encoder = pipeline.config.encoder
+        weights = _count_weights(model_folder(encoder.name, encoder.revision, hub.ENCODER))
+        return round(BASE_MIB + weights * WEIGHT_BYTES["float32"] / MIB, 1)
+    return None
 
 
 def _count_weights(folder: Path) -> int:

@@ -160,7 +160,7 @@ class OwnTask:
         ]
         left_out = len(self.copies) + self.repeated
         if left_out:
-            what = "copy" if left_out == 1 else "copies"
+            what = "copy or near copy" if left_out == 1 else "copies and near copies"
             if self.columns.text_pair:
                 what = f"row{'s' * (left_out > 1)} with a text of a set-aside pair, or {what}"
             said.append(f"Left out of both: {left_out:,} {what}.")

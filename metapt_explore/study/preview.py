@@ -24,6 +24,7 @@ from metapt_explore.storage.peak_memory import PeakWatch
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.inner_gradient import keep_inner_gradient
 from metapt_explore.texts.rows import as_inputs, texts_of
+from metapt_explore.texts.scan_cost import most_texts
 
 if TYPE_CHECKING:
     from metapt_explore.study.pipeline import StudyPipeline
@@ -252,12 +253,15 @@ def first_rate(study: StudyPipeline, init_seeds: Sequence[int], works: Mapping[s
 
 
 def text_counts(study: StudyPipeline, texts: Artifact | None, splits: Mapping[str, Artifact]) -> TextCounts:
-    """Counts the pre-training texts and what formats make of them, where they are read, and the test rows of tasks."""
+    """Counts the pre-training texts and what formats make of them, and the test rows of tasks.
+
+    Texts that are not read yet count as the rows of their file, where that is large, at most `texts.limit`.
+    """
     tests, trains = (
         {name: int(split.summary["sizes"][part]) for name, split in splits.items()} for part in ("test", "train")
     )
     if texts is None:
-        return TextCounts(tests=tests, trains=trains)
+        return TextCounts(most_texts(study.config.texts), tests=tests, trains=trains)
     table = texts.table("texts")
     made = _made_rows(study, table)
     return TextCounts(len(table), int(table["label"].isna().sum()), tests, made=made, trains=trains)

@@ -28,6 +28,7 @@ from metapt_explore.study.language_fit import study_misfits
 
 if TYPE_CHECKING:
     from metapt_explore.study.study import Study
+    from metapt_explore.texts.scan_cost import ScanCost
 
 #: Seconds of reading texts up to which a look before a run reads them.
 LONGEST_LOOK_S = 180.0
@@ -44,6 +45,7 @@ class Findings:
         texts: The pre-training texts that were read; None where that failed. Valid as long as `looking` lasts.
         splits: The few-shot rows of tasks that were read; as long.
         cut: How many texts are cut at `model.max_text_tokens`.
+        unread: What reading the texts will cost, where that takes too long for a look; None where they were read.
     """
 
     refused: str
@@ -52,6 +54,7 @@ class Findings:
     texts: Artifact | None
     splits: dict[str, Artifact]
     cut: list[CutShare]
+    unread: ScanCost | None = None
 
     @property
     def problems(self) -> list[str]:
@@ -84,7 +87,8 @@ def looking(config: StudyConfig, workspace: Workspace, progress: Progress | None
         study.failures = failures = Failures(aside.study_folder(config.name))
         for split in Split.asked(study, ()):
             failures.attempt(split, partial(study.make, split))
-        texts = failures.attempt(Texts(study), study.texts) if _worth_reading(study) else None
+        unread = _too_long(study)
+        texts = failures.attempt(Texts(study), study.texts) if unread is None else None
         if texts is not None:
             _look_at_tasks(study, failures)
             for clustering in config.clusterings:
@@ -99,32 +103,32 @@ def looking(config: StudyConfig, workspace: Workspace, progress: Progress | None
         if texts is not None and (notice := study_misfits(config, texts.summary["report"].get("language"))):
             study.progress.notice(notice)
         parts = format_failed(part.as_dict() for part in failures.parts)
-        yield Findings(refused, parts, list(study.progress.state.notices), texts, study.finished_splits(), cut)
+        yield Findings(refused, parts, list(study.progress.state.notices), texts, study.finished_splits(), cut, unread)
 
 
-def _worth_reading(study: Study) -> bool:
-    """Whether the texts are read now; of a large file it is said what reading it takes.
+def _too_long(study: Study) -> ScanCost | None:
+    """What reading the texts costs, where that takes longer than a look should; None where they are read now.
 
-    A file that takes longer than a look should is not read: what the run would say of its texts is not known then.
+    Of a large file it is said what reading it takes. Of one that is not read, its number of rows is all that is known.
     """
     from metapt_explore.texts.scan_cost import format_scan, is_large, scan_cost
 
     stage = Texts(study)
     try:
         if not is_large(study.config.texts):
-            return True
+            return None
         held_out = held_out_rows({name: split.artifact for name, split in stage.splits.items()})
         cost = scan_cost(study.config.texts, list(held_out["text"]))
     except UserError:  # reading the texts says the same
-        return True
+        return None
     if cost is None:
-        return True
+        return None
     said = format_scan(cost, study.config.texts.name)
     if cost.seconds > LONGEST_LOOK_S:
-        study.progress.notice(f"{said} They are not read now, so nothing else is said of them.")
-        return False
+        study.progress.notice(f"{said} They are not read now: their number is all that is known of them.")
+        return cost
     study.progress.notice(said)
-    return True
+    return None
 
 
 def _look_at_tasks(study: Study, failures: Failures) -> None:

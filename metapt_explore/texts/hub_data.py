@@ -38,11 +38,15 @@ def read_hub(source: SourceConfig) -> Dataset:
     Raises:
         UserError: Where it cannot be reached, found or read, or holds no rows.
     """
-    assert source.hub is not None
-    key = (source.hub, source.subset, source.split, source.revision, str(datasets.config.HF_DATASETS_CACHE))
+    key = data_set_key(source)
     if key not in _read:
         _read[key] = _read_now(source)
     return _read[key]
+
+
+def data_set_key(source: SourceConfig) -> tuple[str | None, ...]:
+    """What tells data sets apart in one process."""
+    return (source.hub, source.subset, source.split, source.revision, str(datasets.config.HF_DATASETS_CACHE))
 
 
 def forget_hub() -> None:
@@ -61,14 +65,21 @@ def _read_now(source: SourceConfig) -> Dataset:
         except MemoryError:
             raise UserError(memory_ran_out(source.name)) from None
         except Exception as error:
-            raise _explained(source, error, offline) from None
+            raise explained(source, error, offline) from None
     if not isinstance(loaded, Dataset) or not len(loaded):
         raise UserError(f"The hub data set '{source.hub}' (split '{source.split}') holds no rows.")
     _check_commit(source, loaded)
     return loaded
 
 
-def _explained(source: SourceConfig, error: Exception, offline: str | None) -> UserError:
+def explained(source: SourceConfig, error: Exception, offline: str | None) -> UserError:
+    """What is wrong with a data set that could not be read, and what to do.
+
+    Args:
+        source: The data set.
+        error: What the library raised.
+        offline: Why the hub was not asked; None where it was.
+    """
     assert source.hub is not None
     reason = hub.error_reason(error, source.hub, source.revision).removeprefix("the hub says: ")
     if offline is None:

@@ -9,9 +9,11 @@ from typing import TypeVar
 from metapt_explore.config import SourceConfig
 from metapt_explore.errors import UserError
 from metapt_explore.texts.file_content import streamed_kind
+from metapt_explore.texts.hub_files import streamed_hub
 from metapt_explore.texts.messages import memory_ran_out
 from metapt_explore.texts.row_source import DatasetRows, HubRows, Irregular, RowSource
 from metapt_explore.texts.streamed_csv import DelimitedRows
+from metapt_explore.texts.streamed_hub import ParquetHubRows
 from metapt_explore.texts.streamed_tables import JsonRows, ParquetRows
 
 T = TypeVar("T")
@@ -27,7 +29,8 @@ def open_rows(source: SourceConfig) -> RowSource:
         UserError: Where it cannot be found or read.
     """
     if source.hub is not None:
-        return HubRows(source)
+        files = streamed_hub(source)
+        return HubRows(source) if files is None else ParquetHubRows(source, files)
     kind = None if source.file is None else streamed_kind(Path(source.file))
     if kind is None:
         return DatasetRows(source)

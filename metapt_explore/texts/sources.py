@@ -23,6 +23,7 @@ from metapt_explore.starter.texts import read_starter, starter_files
 from metapt_explore.texts.file_content import MOST_BYTES, existing, streamed_kind
 from metapt_explore.texts.header import SURROGATE, clean_name
 from metapt_explore.texts.hub_data import read_hub as _read_hub
+from metapt_explore.texts.hub_files import streamed_hub
 from metapt_explore.texts.messages import nearest_column
 from metapt_explore.texts.rows import cell_text
 from metapt_explore.texts.table_files import Table, read_table
@@ -69,14 +70,17 @@ def hub_table(rows: Dataset, columns: Columns, chosen: range) -> Table:
         chosen: Numbers of the rows, one after the other.
     """
     wanted = [name for name in dict.fromkeys(wanted_columns(columns)) if name in rows.column_names]
-    unlabelled = {name for name, feature in rows.features.items() if isinstance(feature, datasets.ClassLabel)}
     read = rows.select_columns(wanted)[chosen.start : chosen.stop] if wanted else {}
     table: Table = {name: [] for name in rows.column_names}
     for name in wanted:
-        # The hub's convention: class -1 is a row whose label is not published.
-        values = read[name]
-        table[name] = [None if value == -1 else value for value in values] if name in unlabelled else list(values)
+        table[name] = hub_values(read[name], rows.features[name])
     return table
+
+
+def hub_values(values: Sequence[Any], feature: Any) -> list[Any]:
+    """Cells of a hub data set's column; class -1, the hub's convention, is a label that is not published."""
+    is_class = isinstance(feature, datasets.ClassLabel)
+    return [None if value == -1 else value for value in values] if is_class else list(values)
 
 
 def source_fingerprint(source: SourceConfig) -> str:
@@ -101,7 +105,8 @@ def source_fingerprint(source: SourceConfig) -> str:
     if source.hub is not None:
         parts = [source.hub, source.subset, source.split, source.revision]
         if not re.fullmatch(r"[0-9a-f]{40}", source.revision or ""):
-            parts.append(_read_hub(source)._fingerprint)
+            files = streamed_hub(source)
+            parts.append(_read_hub(source)._fingerprint if files is None else files.fingerprint)
         digest.update(json.dumps(parts).encode())
         return digest.hexdigest()
     if source.starter is not None:

@@ -119,8 +119,9 @@ def test_from_a_file_to_a_prompt_that_is_taken_away(world: Path, tmp_path: Path,
         settle(page)
         write(page, tasks, str(world / "mood.yaml"))
         page.get_by_text("Models and prompt", exact=True).click()
-        for label, model in (("Language model", "lm"), ("Sentence encoder", "encoder")):
-            write(page, page.get_by_role("textbox", name=label), str(world / model))
+        fields = (("textbox", "Language model", "lm"), ("combobox", "Sentence encoder", "encoder"))
+        for role, label, model in fields:
+            write(page, page.get_by_role(role, name=label), str(world / model))
         write(page, page.get_by_role("spinbutton", name="Labelled examples"), "4")
         page.get_by_text("a look", exact=True).click()
         settle(page)
@@ -184,7 +185,7 @@ def assert_whole_curves(workspace: Workspace, study: str) -> None:
     """Each pre-training has all of its steps, each once, though one was cancelled and resumed."""
     config = workspace.study_config(study)
     prompts = [entry for entry in workspace.index(study) if entry["kind"] == "prompt"]
-    pretrained = [entry for entry in prompts if config.method(entry["method"]).pretrained]
+    pretrained = [entry for entry in prompts if entry.get("method") and config.method(entry["method"]).pretrained]
     assert len(pretrained) >= 3  # PPT, and MetaPT on both clusterings
     for entry in pretrained:
         draws = workspace.artifact(entry["id"]).metrics.groupby("step").size()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from metapt_explore.config import load_study, load_task, read_yaml, to_yaml
+from metapt_explore.config import load_study, load_task, read_yaml, reading, to_yaml
 from metapt_explore.config.reading import MAX_BYTES, parse_yaml
 from metapt_explore.errors import UserError
 from metapt_explore.results.record import Record
@@ -145,3 +146,42 @@ def test_nothing_else_reads_yaml() -> None:
     reads = re.compile(r"yaml\.(?:safe_|full_|unsafe_)?load(?:_all)?\(|yaml\.(?:compose|parse)\(")
     files = [file.name for file in PACKAGE.rglob("*.py") if reads.search(file.read_text(encoding="utf-8"))]
     assert files == []
+
+
+ODD = [
+    "no", "yes", "010", "1:30", "2024-01-01", "", " ", "~", "null", "true", "1", "1.0", "0x1f", "1e3", "-", "- a",
+    "a: b", "a #b", "#", "'", '"', "\\", "{text}\nSentiment:", "two\n\nlines\n", "\ttab", "ends ", "🙂", "é",
+    "a\u2028b",
+    "[a]", "{a: b}", "*a", "&a", "!a", "%a", "@a", "`a", "<<", "=", "?", ":", "long words " * 30, "x" * 300,
+    "|", ">",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "value", [*ODD, 0, -3, 10**30, 0.1, 1e-05, 1e300, float("inf"), True, None, [], {}, [[1], [[2]]]]
+)
+def test_what_this_program_writes_is_read_alike_by_both_readers(value: Any) -> None:
+    tree = {"a": value, "list": [value, {"b": value}], "word": "c"}
+    text = yaml.safe_dump(tree, **reading.WRITTEN)
+    careful = reading._Loader(text)
+    expected = reading._Values(careful).of(careful.get_single_node(), 0)
+    assert expected == tree
+    with suppress(reading._NotOurs):
+        assert reading._as_we_write(text) == expected
+    assert parse_yaml(text, "f.yaml") == expected
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML was built without libyaml")
+def test_studies_of_a_workspace_are_read_the_quick_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = to_yaml(load_study("tour"))
+    expected = parse_yaml(text, "f.yaml")
+    monkeypatch.setattr(reading._Loader, "get_single_node", None)
+    assert parse_yaml(text, "f.yaml") == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1\na: 2\n", "a: &b 1\n", "a: !!int 1\n", "a:  1\n", "[" * 900, "- " * 200 + "a\n", "a: [1, 2]\n", ""]
+)
+def test_other_texts_are_read_with_care(text: str) -> None:
+    with pytest.raises(reading._NotOurs):
+        reading._as_we_write(text)

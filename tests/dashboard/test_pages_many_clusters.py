@@ -77,3 +77,12 @@ def test_a_lasso_on_a_sampled_map_takes_texts_that_are_not_drawn(
     monkeypatch.setattr(cluster_reading, "LARGEST_MAP", 20)
     at = show(demo.folder, "clusters", "demo")
     assert any("21 texts selected on the map" in caption.value for caption in at.caption)
+
+
+def test_the_caption_of_sizes_says_what_is_drawn(show: Open, demo: Workspace) -> None:
+    few = [caption.value for caption in show(demo.folder, "clusters", "demo").caption]
+    assert any(words.startswith("The length of a bar") and words.endswith("little to tell apart.") for words in few)
+    many(demo)
+    captions = [caption.value for caption in show(demo.folder, "clusters", "demo").caption]
+    assert any(words.startswith("A point is a cluster, the largest on the left") for words in captions)
+    assert not any("length of a bar" in words for words in captions)

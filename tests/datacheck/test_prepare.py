@@ -122,3 +122,16 @@ def test_a_text_file_holds_a_table_or_a_text_a_line(tmp_path: Path, content: str
     (tmp_path / "a.txt").write_text(content, encoding="utf-8")
     raw = read_raw(tmp_path / "a.txt")
     assert [str(value) for value in raw.table[guess_columns(raw.table).text]] == texts
+
+
+def test_rows_of_a_copy_are_known_by_their_place_in_the_file(tmp_path: Path) -> None:
+    """What lies beside a file row by row, such as vectors, must follow the rows of the mended copy."""
+    (tmp_path / "a.csv").write_text("text;label\na fine film;good\n;bad\na fine film;good\na dull film;bad\n", "utf-8")
+    raw = read_raw(tmp_path / "a.csv")
+    told = prepare(Workspace(tmp_path / "w"), raw, Columns(text="text", label="label"))
+    texts, copied = raw.table["text"], read_raw(told.file).table["text"]
+    assert told.mended and list(told.rows) == [0, 3] and copied == [texts[row] for row in told.rows]
+    assert list(prepare(Workspace(tmp_path / "w"), read_raw(told.file), Columns(text="text", label="label")).rows) == [
+        0,
+        1,
+    ]

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metapt_explore.config import TaskConfig, parse
+from metapt_explore.config import TaskConfig, load_study, parse
 from metapt_explore.errors import UserError
 from metapt_explore.fewshot.split_rows import balanced
 from metapt_explore.fewshot.splits import make_splits
+from metapt_explore.stages.split import drawn_rows
 
 LABELS = {"bad": {"value": 0, "word": "negative"}, "good": {"value": 1, "word": "positive"}}
 COLUMNS = {"label": "label"}
@@ -182,3 +183,22 @@ def test_balanced_takes_all_it_may_and_as_evenly_as_possible(sizes: list[int], l
     for label, of_class in by_class.items():
         # A class with fewer rows than the largest share (but for a remainder) gave all it has.
         assert counts[label] == len(of_class) or counts[label] >= max(counts.values()) - 1
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_the_table_of_all_parts_holds_what_each_part_holds(tmp_path: Path, shuffle: bool) -> None:
+    task = sampled(write(tmp_path / "a.jsonl", rows(60, 40)))
+    study = load_study("tour")
+    evaluation = {"shots": 4, "data_seeds": [13, 21], "test_rows": 20, "shuffle_labels": shuffle}
+    study = study.model_copy(update={"evaluation": study.evaluation.model_copy(update=evaluation)})
+    splits, table = drawn_rows(study, task)
+    assert list(table.columns) == ["split", "data_seed", "text", "label"]
+    assert [str(kind) for kind in table.dtypes] == ["str", "Int64", "str", "str"]
+    for part, of_seed in (("train", splits.train), ("dev", splits.dev)):
+        for seed, expected in of_seed.items():
+            found = table[(table["split"] == part) & (table["data_seed"] == seed)]
+            assert found["text"].tolist() == list(expected["text"])
+            assert Counter(found["label"]) == Counter(expected["label"])
+            assert shuffle or found["label"].tolist() == list(expected["label"])
+    found = table[table["split"] == "test"]
+    assert found["data_seed"].isna().all() and found["text"].tolist() == list(splits.test["text"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -128,3 +129,17 @@ def test_an_artifact_that_is_deleted_is_missed_by_and_by(
 def test_settings_that_a_page_changes_stay_what_they_were(workspace: Workspace) -> None:
     study_list.study_config(workspace, "a").evaluation.tasks.append("another")
     assert study_list.study_config(workspace, "a") == workspace.study_config("a")
+
+
+def test_many_studies_are_read_over_several_looks(workspace: Workspace) -> None:
+    names = study_list.study_names(workspace)
+    os.utime(workspace.study_folder("b") / "study.yaml", (1.9e9, 1.9e9))  # worked on last
+    whole = _plain(workspace)
+    unread = []
+    for _ in range(3):
+        found = study_list.scores_of(workspace, names, within_s=-1.0)
+        assert list(found) == names
+        unread.append([name for name in names if found[name] is None])
+    assert [len(each) for each in unread] == [2, 1, 0] and "b" not in unread[0]
+    assert _listed(workspace) == whole
+    assert None not in study_list.scores_of(workspace, names, within_s=-1.0).values()

@@ -196,7 +196,7 @@ def test_sizes_of_many_clusters_are_a_curve() -> None:
     assert list(curve["x"]) == list(range(1, 513)) and list(curve["y"]) == list(range(512, 0, -1))
     assert curve["text"][0] == "511: &lt;b&gt;<br>512 texts; 100% of the labels are bad"
     assert curve["marker"]["color"][-1] == 1.0, "one label of one: the unlabelled texts do not count"
-    assert figure.layout.title.text.replace("<br>", " ") == "512 clusters, largest 512, median 257, smallest 1 texts"
+    assert figure.layout.title.text == "512 clusters of 1 to 512 texts, median 257"
     assert figure.layout.yaxis.type == "log" and figure.layout.height < 500
     unknown = plots.cluster_sizes([{k: v for k, v in each.items() if k != "labels"} for each in many])
     assert "colorbar" not in traces(unknown)[0]["marker"]

@@ -58,11 +58,11 @@ def test_interrupted_both_go_on(source: Workspace, here: Workspace, url: str, mo
     def stop_after(name: str, calls: int, act: Callable[[], object]) -> None:
         real, left = getattr(Remote, name), [calls]
 
-        def some(*args: Any) -> Any:
+        def some(*args: Any, **more: Any) -> Any:
             if not left[0]:
                 raise Cut
             left[0] -= 1
-            return real(*args)
+            return real(*args, **more)
 
         with monkeypatch.context() as patched, pytest.raises(Cut):
             patched.setattr(Remote, name, some)
@@ -99,6 +99,25 @@ def test_a_pull_killed_between_files_reads_as_stopped(
     (folder,) = (here.folder / "artifacts").iterdir()
     assert here.artifact(folder.name).status == "cancelled"
     assert len(pull(here, url)[0].moved) == len(artifacts(source).keys() & artifacts(here).keys())
+
+
+def test_damage_of_the_same_size_is_seen_when_asked_for(source: Workspace, here: Workspace, url: str) -> None:
+    sent, remote = push(source, "tiny", url), Remote(url)
+    name = sent.moved[-1]
+    file, expected = next(iter(read_stage(source.artifact(name).folder)["files"].items()))
+    parts = ("artifacts", name, stored_name(file, expected))
+    remote.write(b"x" * expected["bytes"], *parts)
+    assert remote.holds(expected, *parts) and not remote.holds(expected, *parts, check=True)
+    assert not push(source, "tiny", url).moved
+    mended = push(source, "tiny", url, check=True)
+    assert mended.moved == [name] and mended.bytes == expected["bytes"]
+    assert not push(source, "tiny", url, check=True).moved
+    assert set(pull(here, url)[0].moved) == set(sent.moved)
+    # What another has pushed cannot be mended from here.
+    remade(source, name)
+    remote.write(b"x" * expected["bytes"], *parts)
+    with pytest.raises(UserError, match="push it from where it was made"):
+        push(source, "tiny", url, check=True)
 
 
 def remade(workspace: Workspace, identifier: str) -> None:

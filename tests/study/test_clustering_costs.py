@@ -12,6 +12,7 @@ from metapt_explore.config import ClusteringConfig, StudyConfig, parse
 from metapt_explore.cost.calibrate_clusterings import calibrate_clustering, likely_texts, likely_vectors
 from metapt_explore.cost.clusterings import Law, clustering_cost, law_of
 from metapt_explore.study import clustering_costs as costs
+from metapt_explore.study.cells import cells_of
 from metapt_explore.study.clustering_costs import clustering_costs, format_clustering
 from metapt_explore.study.study import Study
 
@@ -84,3 +85,22 @@ def test_small_studies_are_not_calibrated(world: Path, tmp_path: Path, monkeypat
     assert format_clustering("kmeans", many["kmeans"]).startswith(
         "Clustering 'kmeans': kmeans on 1,000,000 texts: about"
     )
+
+
+def test_cells_without_a_model_have_costs_of_their_own(world: Path, tmp_path: Path) -> None:
+    tree = tiny.study_tree(world)
+    tree["clusterings"] += [{"name": "dense", "algorithm": "hdbscan"}]
+    cells: dict[int, dict[str, Any]] = {}
+    for limit in (2_000, 90_000):
+        config = parse(StudyConfig, {**tree, "texts": {**tree["texts"], "limit": limit}}, "test")
+        cells[limit] = {cell.key: cell for cell in cells_of(Study(config, tmp_path))}
+    for key, many in cells[90_000].items():
+        if many.uses != "nothing":
+            continue
+        few = cells[2_000][key]
+        assert few.seconds and few.memory_mib and many.seconds >= few.seconds and many.memory_mib >= few.memory_mib
+    # Each algorithm has its law: a fit of density grows faster than one of centres, a control fits nothing.
+    seconds = [cells[90_000][f"clusters/{name}"].seconds for name in ("random", "kmeans", "dense")]
+    assert sorted(set(seconds)) == seconds
+    assert cells[90_000]["clusters/dense"].memory_mib > cells[2_000]["clusters/dense"].memory_mib
+    assert cells[90_000]["embeddings"].memory_mib is not None

@@ -54,6 +54,49 @@ def test_another_process_gives_the_same_table_and_summary(
     assert "100/100" in seen
 
 
+SOFT: list[dict[str, Any]] = [
+    {"name": "kmeans", "algorithm": "kmeans", "n_clusters": 4, "fit_rows": 100},
+    {"name": "dense", "algorithm": "hdbscan", "min_cluster_size": 5, "min_samples": 2, "dimensions": 8},
+    {"name": "words", "algorithm": "lda", "n_clusters": 3},
+]
+
+
+def test_stability_and_memberships_of_another_process_are_the_same(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = study_of(world, tmp_path / "here", *SOFT)
+    names = [entry["name"] for entry in SOFT]
+    expected = {name: (here.stability(name, runs=2), here.request("memberships", name=name)) for name in names}
+    monkeypatch.setattr(stage, "LONG_S", -1.0)
+    there = study_of(world, tmp_path / "there", *SOFT)
+    for name, (stable, soft) in expected.items():
+        found = there.stability(name, runs=2)
+        assert found.id == stable.id and found.summary == stable.summary
+        again = there.request("memberships", name=name)
+        assert again.table("memberships").equals(soft.table("memberships")) and again.summary == soft.summary
+        assert again.tensors("memberships")["memberships"].equal(soft.tensors("memberships")["memberships"])
+        assert not (found.folder / "checkpoint").exists() and not (again.folder / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("kind", ["stability", "memberships"])
+def test_a_cancel_kills_what_clusters_again(
+    kind: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_of(world, tmp_path, SOFT[0]).clusters("kmeans")
+    monkeypatch.setattr(stage, "LONG_S", -1.0)
+    monkeypatch.setattr(other_process, "LOOK_S", 0.02)
+    stop = False
+
+    def asked() -> bool:
+        nonlocal stop
+        stop = stop or bool(worker_processes())
+        return stop
+
+    with pytest.raises(Cancelled):
+        study_of(world, tmp_path, SOFT[0], progress=Progress(should_stop=asked)).request(kind, name="kmeans")
+    assert stop and not worker_processes()
+
+
 def test_a_refusal_of_another_process_is_the_users(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,3 +91,52 @@ def test_a_file_of_vectors_is_read_part_by_part(world: Path, tmp_path: Path, mon
     source_rows = plain.texts().table("texts")["source_row"].astype(int)
     expected = vectors[source_rows].astype(np.float16).astype(np.float32)
     np.testing.assert_allclose(np.asarray(read_vectors_of(found)), expected, atol=1e-3)
+
+
+KINDS = [{"kind": "tfidf", "dimensions": 6}, {"kind": "model_states"}, {"kind": "model_states", "layer": "last"}]
+
+
+@pytest.mark.parametrize("settings", KINDS)
+def test_words_and_states_in_shards_are_those_of_all_texts(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    few = embeddings_of(study_of(world, tmp_path / "few", embeddings=settings))
+    whole = np.asarray(read_vectors_of(few))
+    monkeypatch.setattr(limits, "MANY_TEXTS", 100)
+    monkeypatch.setattr(shards, "SHARD", 48)
+    parts = embeddings_of(study_of(world, tmp_path / "many", embeddings=settings))
+    assert parts.id == few.id and parts.summary["shards"] > 2
+    read = np.asarray(read_vectors_of(parts))
+    # Directions of words may be mirrored; angles may not.
+    np.testing.assert_allclose(read @ read.T, whole @ whole.T, atol=4e-3 * whole.shape[1])
+    assert not (parts.folder / "checkpoint").exists()
+    # Words are told a shard at a time; states before that, too.
+    for after in (1, 2) if settings["kind"] == "tfidf" else (1, 4, 7):
+        progress = StopsAfter(after)
+        with pytest.raises(Cancelled):
+            study_of(world, tmp_path / str(after), progress, embeddings=settings).clusters("kmeans")
+        found = embeddings_of(study_of(world, tmp_path / str(after), embeddings=settings))
+        for file in sorted(parts.folder.glob("*.safetensors")):
+            assert (found.folder / file.name).read_bytes() == file.read_bytes()
+
+
+@pytest.mark.usefixtures("many")
+def test_states_that_were_computed_are_not_computed_again(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"kind": "model_states"}
+    with pytest.raises(Cancelled):
+        study_of(world, tmp_path, StopsAfter(2), embeddings=settings).clusters("kmeans")
+    made = sum(1 for _ in tmp_path.glob("artifacts/*/checkpoint/states/*.safetensors"))
+    assert made
+    from metapt_explore.clusters import model_vectors_many
+
+    real, computed = model_vectors_many.plain_states, []
+
+    def counting(*args: Any, **more: Any) -> np.ndarray:
+        computed.append(1)
+        return real(*args, **more)
+
+    monkeypatch.setattr(model_vectors_many, "plain_states", counting)
+    parts = embeddings_of(study_of(world, tmp_path, embeddings=settings))
+    assert len(computed) == parts.summary["shards"] - made

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from tiny import study_tree
 
+from metapt_explore.cli.plan import plan_in_terminal
 from metapt_explore.config import StudyConfig, TextsConfig
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study import problems
@@ -67,3 +69,22 @@ def test_a_look_says_it_and_leaves_what_takes_too_long(
     with looking(config, Workspace(tmp_path / "ws")) as found:
         assert any("not read now" in notice for notice in found.notices)
         assert found.texts is None and not found.problems
+
+
+@pytest.mark.parametrize("limit", [None, 60])
+def test_a_plan_goes_by_the_rows_of_texts_that_are_not_read(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], limit: int | None
+) -> None:
+    tree = study_tree(world)
+    tree["texts"]["limit"] = limit
+    file = tmp_path / "study.yaml"
+    file.write_text(json.dumps(tree), encoding="utf-8")
+    monkeypatch.setattr(problems, "LONGEST_LOOK_S", -1.0)
+    assert plan_in_terminal(str(file), tmp_path / "ws", as_json=True)
+    plan = json.loads(capsys.readouterr().out)
+    rows = scan_cost.count_large(StudyConfig.model_validate(tree).texts)
+    assert rows is not None and rows > 60
+    assert plan["clusterings"] and plan["assumed_texts"] is None
+    assert {each["rows"] for each in plan["clusterings"].values()} == {limit or rows}
+    # Reading them is a part of what the run will take.
+    assert plan["before_seconds"] >= scan_cost.FIXED_S

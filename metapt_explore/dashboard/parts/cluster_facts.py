@@ -18,6 +18,7 @@ from metapt_explore.config import CountedClustering, StudyConfig
 from metapt_explore.dashboard.parts import drawing, messages, shared
 from metapt_explore.dashboard.parts.cluster_view import View
 from metapt_explore.dashboard.parts.format_view import tasks_sentence
+from metapt_explore.plots.style import MANY as AS_BARS
 from metapt_explore.results.clustering_quality import clustering_quality
 from metapt_explore.statistics.numbers import number
 from metapt_explore.storage.artifact import Artifact
@@ -162,14 +163,19 @@ def about(workspace: Workspace, study: str, view: View) -> None:
     drawing.draw(
         plots.cluster_sizes(view.clusters),
         "sizes",
-        "The length of a bar is the number of texts"
-        + (
-            "; its parts are their labels. A cluster with nearly one label makes a poor task: there is little to tell "
-            "apart."
-            if counted
-            else "."
-        ),
+        _sizes_caption(len(view.clusters), counted=counted),
     )
+
+
+def _sizes_caption(clusters: int, *, counted: bool) -> str:
+    """How to read the sizes: bars, or of many clusters a curve."""
+    if clusters > AS_BARS:
+        said = "A point is a cluster, the largest on the left; dotted: the median. "
+        said += "The redder it is, the nearer its labels are to a single one: such a cluster" if counted else ""
+    else:
+        said = "The length of a bar is the number of texts"
+        said += "; its parts are their labels. A cluster with nearly one label" if counted else "."
+    return (said + (" makes a poor task: there is little to tell apart." if counted else "")).strip()
 
 
 def _highlight(clustering: str, clusters: list[int]) -> None:

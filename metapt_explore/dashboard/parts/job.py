@@ -24,6 +24,8 @@ from metapt_explore.study.given_out import batches_given_out
 from metapt_explore.study.preview import format_cost, read_cost
 
 LOG_LINES = 30
+#: Seconds that a redraw reads studies which were never read, and what stands for their scores until then.
+LOOK_S, UNREAD = 0.5, "…"
 #: What a job was asked for, by how far it goes: its percent is of that.
 ASKED = {
     "texts": "reading the texts",
@@ -64,11 +66,16 @@ def progress_of(state: dict[str, Any]) -> float:
     return min(1.0, max(0.0, float(share))) if isinstance(share, int | float) and share == share else 0.0
 
 
-def overview(workspace: Workspace) -> pd.DataFrame:
-    """A row for each study of the workspace: status, progress and finished scores."""
+def overview(workspace: Workspace, *, within_s: float | None = None) -> pd.DataFrame:
+    """A row for each study of the workspace: status, progress and finished scores.
+
+    Args:
+        workspace: The workspace.
+        within_s: Seconds of reading studies that were never read; the scores of the others are `UNREAD` this time.
+    """
     rows = []
     states = study_list.job_states(workspace)
-    scores = study_list.scores_of(workspace, list(states))
+    scores = study_list.scores_of(workspace, list(states), within_s=within_s)
     waiting = [name for name, _ in queue.requests(workspace)]
     for name, state in states.items():
         status, found = str(state.get("status")), scores[name]
@@ -80,6 +87,8 @@ def overview(workspace: Workspace) -> pd.DataFrame:
         }
         if isinstance(found, study_list.ScoreCounts):
             row["finished scores"] = f"{found.finished} of {found.asked}"
+        elif found is None:
+            row["finished scores"] = UNREAD
         elif status not in (*shared.ACTIVE, "failed", "stopped"):
             row["status"] = "damaged"
         rows.append(row)
@@ -111,14 +120,25 @@ def finished_ids(workspace: Workspace, name: str, kind: str | None = None) -> li
 
 
 def table(workspace: Workspace) -> None:
-    """The overview, kept up to date while any study runs."""
+    """The overview, kept up to date while any study runs; thousands of studies are read over several redraws."""
     active = bool(study_list.active_studies(workspace))
+    rows: list[pd.DataFrame] = []
+    with messages.guard():
+        rows.append(overview(workspace, within_s=LOOK_S))
+    left = any(_unread(each) for each in rows)
 
     def body() -> None:
         with messages.guard():
-            drawing.show_table(overview(workspace), key="studies", hide_index=True)
+            shown = rows.pop() if rows else overview(workspace, within_s=LOOK_S)
+            drawing.show_table(shown, key="studies", hide_index=True)
+            if left and not active and not _unread(shown):
+                st.rerun()  # all are read: no more redraws
 
-    st.fragment(body, run_every=shared.POLL if active else None, key="overview")()
+    st.fragment(body, run_every=shared.POLL if active or left else None, key="overview")()
+
+
+def _unread(rows: pd.DataFrame) -> bool:
+    return bool((rows["finished scores"] == UNREAD).any())
 
 
 def badge(workspace: Workspace) -> None:

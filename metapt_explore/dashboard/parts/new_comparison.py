@@ -101,6 +101,8 @@ def choose_comparison(source: SourceConfig, told: Told, name: str) -> Compared:
     with others:
         tasks = _tasks(own)
         choices["all_rows"] = _all_rows(tasks)
+    if own is None and tasks:
+        aside.caption(messages.sentence(f"Prompts are compared on {', '.join(tasks)}. Choose other tasks below."))
     problems = [] if own is None else list(own.problems)
     if own is None and not tasks:
         problems.append("Choose a downstream task, or several: prompts are compared on them.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from metapt_explore.config.task import LabelsConfig
 from metapt_explore.config.task_formats import TaskFormat
 from metapt_explore.dashboard.parts import drawing, messages, shared
 from metapt_explore.dashboard.parts import model_field as models
+from metapt_explore.dashboard.parts.new_group_problems import Asked, Looked, problems_of
 from metapt_explore.dashboard.parts.new_labels import Told
 from metapt_explore.dashboard.parts.new_source import Readable, stamp, table_of
 from metapt_explore.dashboard.parts.new_vectors import choose_vectors
@@ -25,7 +25,6 @@ from metapt_explore.plots.task_counts import task_counts
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.first_look import (
     CLASS_ROWS,
-    FEWEST_TEXTS,
     Bounds,
     best_count,
     fitting_bounds,
@@ -39,7 +38,6 @@ from metapt_explore.texts.rows import cell_text
 
 LABELS, CLASSES = "labels", "cluster_classes"
 KINDS = {LABELS: "the labels, inside each cluster", CLASSES: "the clusters: which one is a text from?"}
-SENTENCE_FORMATS = {"sentence_pair", "selection"}
 USUAL_CLUSTERS = 8
 
 
@@ -56,16 +54,6 @@ class Groups:
     choices: dict[str, Any]
     texts: int
     problems: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Looked:
-    """The texts that are left for pre-training: how many, with three sentences, of each label; their clusters."""
-
-    kept: int
-    sentences: int
-    of_class: Mapping[str, int]
-    quick: QuickLook
 
 
 def choose_groups(
@@ -113,7 +101,8 @@ def choose_groups(
         _show(look, bounds, n_clusters, formats, EmbeddingsConfig.kinds[choices["embeddings"]["kind"]].called)
     by_labels = bounds if values and not formats else None
     choices |= {"n_clusters": n_clusters, "formats": formats, "bounds": by_labels}
-    problems = [*_problems(looked, by_labels, n_clusters, formats), *([messages.sentence(own)] if own else [])]
+    asked = Asked(source.columns.text, n_clusters, by_labels, formats, aside=rows is not None)
+    problems = [*problems_of(looked, asked), *([messages.sentence(own)] if own else [])]
     return Groups(choices, look.rows, tuple(problems))
 
 
@@ -125,7 +114,7 @@ def _look(
     values: tuple[tuple[str, str], ...],
     rows: tuple[int, ...] | None,
     limit: int | None,
-) -> _Looked:
+) -> Looked:
     table, chosen = table_of(source, stamp), Columns.model_validate_json(columns)
     kept = usable_rows(table, chosen, rows)
     entries = {name: {"value": value, "word": f"word {place}"} for place, (name, value) in enumerate(values)}
@@ -140,7 +129,7 @@ def _look(
     quick = look_at_rows(table, chosen, labels, kept, limit=limit)
     quick.counts(min_size=1, min_per_label=1)  # clusters are made here, where the spinner is
     sentences = 0 if labels else texts_of_sentences([cell_text(table[chosen.text][row]) for row in kept])
-    return _Looked(len(kept), sentences, of_class, quick)
+    return Looked(len(table[chosen.text]), len(kept), sentences, of_class, quick)
 
 
 def _kind(look: QuickLook, classes: int, basis: object) -> list[str]:
@@ -152,7 +141,7 @@ def _kind(look: QuickLook, classes: int, basis: object) -> list[str]:
     if not teach:
         number, purity = look.purest
         reason = (
-            f"Clusters nearly say the label (of {purity * 100:.0f} % of the texts, with {number} clusters)"
+            f"A cluster's texts nearly all have one label ({purity * 100:.0f} % do, with {number} clusters)"
             if look.is_pure
             else "Few clusters hold enough texts of every label"
         )
@@ -258,7 +247,8 @@ def _show(look: QuickLook, bounds: Bounds, n_clusters: int, formats: list[str], 
         counts.append(chosen)
     by_labels = look.labels > 1
     if chosen is None:
-        st.warning(f"The texts are too few, or too alike, for {n_clusters} clusters: take fewer.")
+        cure = "add texts, or choose another column" if n_clusters <= 2 else "take fewer"
+        st.warning(f"The texts are too few, or too alike, for {n_clusters} clusters: {cure}.")
     elif chosen.tasks < 2:
         usable = f"{chosen.tasks or 'no'} usable {'task' if by_labels else 'cluster'}{'s' * (chosen.tasks != 1)}"
         cure = "take another number, lower the bounds below" if by_labels else "take another number"
@@ -277,31 +267,3 @@ def _show(look: QuickLook, bounds: Bounds, n_clusters: int, formats: list[str], 
         f"A quick look{sample} with word vectors: for each number of clusters, how many {need}. The study uses "
         f"{called}: similar, not the same.",
     )
-
-
-def _problems(looked: _Looked, bounds: Bounds | None, n_clusters: int, formats: list[str]) -> list[str]:
-    """What no number of clusters can mend."""
-    problems = []
-    if looked.kept < FEWEST_TEXTS:
-        problems.append(
-            f"Only {looked.kept} different texts of three words or more are left for pre-training; it needs at least "
-            f"{FEWEST_TEXTS}. Add texts, or set fewer aside for comparing (fewer examples a class)."
-        )
-    elif looked.kept < n_clusters:
-        problems.append(f"{looked.kept} texts cannot make {n_clusters} clusters: take fewer.")
-    if SENTENCE_FORMATS & set(formats) and looked.sentences < FEWEST_TEXTS:
-        titles = " and ".join(TaskFormat.kinds[name].title for name in formats if name in SENTENCE_FORMATS)
-        have = "text has" if looked.sentences == 1 else "texts have"
-        problems.append(
-            f"{looked.sentences} of {looked.kept} {have} three sentences, which {titles} are made of; {FEWEST_TEXTS} "
-            "are needed: take clusters as classes alone."
-        )
-    if bounds is not None:
-        small = [name for name, count in looked.of_class.items() if count < bounds.min_per_label]
-        if small:
-            has = ", ".join(f"'{name}' has {looked.of_class[name]}" for name in small[:5])
-            problems.append(
-                f"A task needs {bounds.min_per_label} texts of each label, but for pre-training {has}: delete the "
-                "class from the table above, let tasks tell the clusters apart, or add texts of it."
-            )
-    return [messages.sentence(problem) for problem in problems]
