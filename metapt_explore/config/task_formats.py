@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -14,6 +15,8 @@ from metapt_explore.config.task import UNNAMED, LabelsConfig, check_pairs, in_da
 
 #: Letters that stand in front of options.
 LETTERS = "ABCDEFGH"
+#: Words are put into templates without what marks their slots.
+NO_BRACES = str.maketrans("", "", "{}")
 #: Classes of sentence pairs.
 PAIR_CLASSES = ("adjacent", "same_document", "other")
 #: Classes of a task that is made of clusters.
@@ -211,6 +214,11 @@ class ClusterClassesFormat(TaskFormat):
         description="keywords: of the cluster, drawn anew for each task; random: common words of the texts",
     )
     min_per_class: int = Field(16, ge=2, le=1_000_000, description="texts a cluster needs to be a class")
+    unified: bool = Field(
+        False,
+        description="each row asks which of the task's words, given as options A, B …, is right (Unified PPT); their "
+        "order is drawn for each task",
+    )
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -231,10 +239,36 @@ class ClusterClassesFormat(TaskFormat):
             raise ValueError("the template must hold {text} exactly once, and no {text_pair}")
         return template
 
+    @model_validator(mode="after")
+    def _options_fit(self) -> ClusterClassesFormat:
+        if self.unified and self.classes[1] > len(LETTERS):
+            raise ValueError(f"`unified` goes with {len(LETTERS)} classes or fewer")
+        return self
+
+    def reading_of(self, words: Mapping[str, str]) -> LabelsConfig:
+        r"""How a task with these words is read; with `unified` they stand below the text, and the answer is a letter.
+
+        Args:
+            words: The word of each class, in the drawn order of the task's classes.
+
+        Example:
+            >>> asked = ClusterClassesFormat(format="cluster_classes", unified=True)
+            >>> reading = asked.reading_of({"cluster 7": "tea", "cluster 2": "snow"})
+            >>> reading.template, [label.word for label in reading.labels.values()]
+            ('{text}\nA. tea\nB. snow\nTopic:', ['A', 'B'])
+        """
+        if not self.unified:
+            return LabelsConfig.model_validate({"template": self.template, "labels": dict(words)})
+        letters = dict(zip(words, LETTERS, strict=False))
+        # A brace would be read as a slot of the template.
+        lines = [f"{letters[name]}. {word.translate(NO_BRACES)}" for name, word in words.items()]
+        template = self.template.replace("{text}", "\n".join(["{text}", *lines]))
+        return LabelsConfig.model_validate({"template": template, "labels": letters})
+
     @property
     def stand_in(self) -> LabelsConfig:
-        """Its template with two short words that stand for those which tasks draw, for checks and estimates."""
-        return LabelsConfig.model_validate({"template": self.template, "labels": {"one": "a", "other": "the"}})
+        """Its template with short words that stand for those which tasks draw, for checks and estimates."""
+        return self.reading_of({"one": "a", "other": "the"})
 
     @property
     def clusterings(self) -> list[str]:

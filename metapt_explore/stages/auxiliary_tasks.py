@@ -16,6 +16,7 @@ from metapt_explore.auxiliary_tasks.formats.cluster_classes import Grouping
 from metapt_explore.auxiliary_tasks.joined import join_tasks, task_offsets
 from metapt_explore.auxiliary_tasks.labels import AuxiliaryTasks, auxiliary_tasks
 from metapt_explore.auxiliary_tasks.soft import own_members, probable_members, shuffled_members, soft_members
+from metapt_explore.config.task_formats import ClusterClassesFormat, TaskFormat
 from metapt_explore.errors import UserError
 from metapt_explore.seeds import stream
 from metapt_explore.stages.base import Pipeline, Stage
@@ -143,7 +144,7 @@ class Tasks(Stage):
         auxiliary = self.study.auxiliary_tasks
         own = {"labels", "min_size", "min_per_label", "name", "weight"} if auxiliary.labels else set()
         return {
-            "formats": [each.model_dump(mode="json", exclude={"texts"}) for each in auxiliary.formats],
+            "formats": [each.model_dump(mode="json", exclude=_no_matter(each)) for each in auxiliary.formats],
             "own": auxiliary.model_dump(mode="json", include=own),
             "clusterings": list(self.clusterings),
             "seed": self.study.seed,
@@ -312,3 +313,8 @@ def _names(names: Sequence[str], parts: Sequence[Artifact], offsets: list[int]) 
         for name, part, offset in zip(names, parts, offsets, strict=True)
         for cluster in part.summary["clusters"]
     }
+
+
+def _no_matter(each: TaskFormat) -> set[str]:
+    """Settings that do not enter the id of tasks: clusters as options are the same tasks, read in another way."""
+    return {"texts", "unified"} if isinstance(each, ClusterClassesFormat) else {"texts"}

@@ -100,11 +100,11 @@ def read_patterns(study: StudyConfig, tasks: Artifact, loaded: Backbone) -> Task
             row_sets.append(sets.index(row_set))
             continue
         for task in of_format:
-            labels = own_words(reading, tasks.summary["task_words"][str(task)], loaded)
+            chosen = own_words(reading, tasks.summary["task_words"][str(task)], loaded)
             of_task[task] = len(patterns)
-            patterns.append(loaded.pattern(labels, where, whole_vocabulary=whole_vocabulary))
+            patterns.append(loaded.pattern(reading.reading_of(chosen), where, whole_vocabulary=whole_vocabulary))
             row_sets.append(sets.index(row_set))
-            words[str(task)] = [label.word for label in labels.labels.values()]
+            words[str(task)] = list(chosen.values())
     return TaskPatterns(rows, patterns, of_task, row_sets, formats, words)
 
 
@@ -124,12 +124,10 @@ def readings(auxiliary: AuxiliaryTasksConfig) -> list[tuple[str, LabelsConfig | 
     return listed
 
 
-def own_words(each: ClusterClassesFormat, candidates: Mapping[str, Sequence[str]], loaded: Backbone) -> LabelsConfig:
-    """Template and words of a task that has words of its own: of each class the first of one token that is free."""
+def own_words(each: ClusterClassesFormat, candidates: Mapping[str, Sequence[str]], loaded: Backbone) -> dict[str, str]:
+    """The word of each class of a task that has words of its own: the first candidate of one token that is free."""
     chosen = choose_topic_words(dict(enumerate(candidates.values())), loaded.layout.word_encoder(each.template))
-    return LabelsConfig.model_validate(
-        {"template": each.template, "labels": dict(zip(candidates, chosen, strict=True))}
-    )
+    return dict(zip(candidates, chosen, strict=True))
 
 
 def format_settings(auxiliary: AuxiliaryTasksConfig) -> dict[str, Any]:
@@ -148,4 +146,6 @@ def _reading(each: TaskFormat) -> dict[str, Any]:
     reading = each.reading
     template = reading.template if reading is not None else getattr(each, "template", "")
     words = {} if reading is None else {name: label.words for name, label in reading.labels.items()}
-    return {"name": each.called, "template": template, "words": words}
+    told = {"name": each.called, "template": template, "words": words}
+    # Of other formats the template and words above say it.
+    return {**told, "unified": True} if isinstance(each, ClusterClassesFormat) and each.unified else told

@@ -268,6 +268,7 @@ def test_options_are_rows_with_letters(world: Path, tmp_path: Path) -> None:
         ([FORMATS[2]], {"labelling": {"by": "zero_shot"}}, "of which there is none"),
         ([{**FORMATS[2], "words": {"adjacent": "a"}}], {}, "a word of its own to each of"),
         ([{**FORMATS[2], "options": 4}], {}, "`options` belongs to selection"),
+        ([{"format": "cluster_classes", "unified": True, "classes": 9}], {}, "`unified` goes with 8 classes"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(
