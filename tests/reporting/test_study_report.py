@@ -40,7 +40,8 @@ def test_every_section_is_there_in_both_forms(finished: Path, tmp_path: Path) ->
     markdown, page = make_report(record).write(tmp_path)
     lines = markdown.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if line.startswith("## ")] == SECTIONS
-    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"seeds", "differences", "pairs", "starts"}
+    figures = {"seeds", "differences", "pairs", "starts", "confusion", "calibration"}
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == figures
     for heading in SECTIONS:
         assert f"<h2>{heading.removeprefix('## ')}</h2>" in page.read_text(encoding="utf-8")
     # A random model learns nothing that 20 test rows could show, and it says so.
