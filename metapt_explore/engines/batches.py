@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+#: A cell takes no less, whatever is predicted: files are read and written. Without it cells whose model nobody has
+#: timed yet count as nothing beside a baseline, and all of them go to one worker.
+LEAST_SECONDS = 1.0
+
 
 def plan_batches(
     waiting: Mapping[str, Sequence[str]],
@@ -17,7 +21,9 @@ def plan_batches(
     """Puts cells together into jobs for the workers that are free.
 
     A cell may follow one that it is made from in the same job; such cells are taken first, since the model is loaded
-    and the texts are read by then. A job is as long as each worker's share of what is left, and at most `longest`.
+    and the texts are read by then. A job begins with the cell that most work hangs on, and takes another one in only
+    where there is room for what hangs on that, too: so two prompts with their scores are two jobs. A job is as long as
+    each worker's share of what is left, and at most `longest`.
 
     Args:
         waiting: What each cell that nobody makes yet is made from, in the order of the study.
@@ -38,14 +44,15 @@ def plan_batches(
     left = dict(waiting)
     known = [seconds[key] for key in left if key in seconds]
     usual = sum(known) / len(known) if known else 1.0
-    cost = {key: seconds.get(key, usual) for key in left}
+    cost = {key: max(LEAST_SECONDS, seconds.get(key, usual)) for key in left}
+    hanging = _hanging(left, cost)
     share = min(longest, sum(cost.values()) / max(1, slots))
     there = set(done)
     batches: list[list[str]] = []
     while left and len(batches) < free:
         batch: list[str] = []
         spent = 0.0
-        while (key := _next(left, there, batch)) is not None:
+        while (key := _next(left, there, batch, hanging, room=share * 1.001 - spent)) is not None:
             if batch and spent + cost[key] > share * 1.001:
                 break
             batch.append(key)
@@ -57,13 +64,33 @@ def plan_batches(
     return batches
 
 
-def _next(left: Mapping[str, Sequence[str]], there: Collection[str], batch: Sequence[str]) -> str | None:
-    """The next cell of a job: one that follows from the job's own, else the first that can be made."""
-    first: str | None = None
+def _next(
+    left: Mapping[str, Sequence[str]],
+    there: Collection[str],
+    batch: Sequence[str],
+    hanging: Mapping[str, float],
+    *,
+    room: float,
+) -> str | None:
+    """The next cell of a job: one that follows from the job's own, else the one that most hangs on and that fits."""
+    best: str | None = None
     own = set(batch)
     for key, parents in left.items():
         if all(parent in there or parent in own for parent in parents):
             if own.intersection(parents):
                 return key
-            first = first or key
-    return first
+            if batch and hanging[key] > room:
+                continue
+            if best is None or hanging[key] > hanging[best]:
+                best = key
+    return best
+
+
+def _hanging(left: Mapping[str, Sequence[str]], cost: Mapping[str, float]) -> dict[str, float]:
+    """What each cell takes with those that are made from it alone, directly or not; parents stand before children."""
+    hanging = dict(cost)
+    for key in reversed(list(left)):
+        waited_for = [parent for parent in left[key] if parent in left]
+        if len(waited_for) == 1:
+            hanging[waited_for[0]] += hanging[key]
+    return hanging

@@ -66,3 +66,26 @@ def test_what_follows_from_a_jobs_own_cells_comes_first() -> None:
 
 def test_what_waits_for_another_worker_waits() -> None:
     assert plan_batches({"score": ["prompt"]}, (), {}, free=2, slots=2, longest=60) == []
+
+
+def test_two_prompts_go_to_two_workers_whatever_a_baseline_takes() -> None:
+    """Nobody has timed the model yet, so its cells are predicted to take no time at all."""
+    cells = {"prompt/a": [], "prompt/b": [], "baseline/0": [], "baseline/1": []}
+    for name in ("a", "b"):
+        cells |= {f"score/{name}/{task}": [f"prompt/{name}"] for task in range(2)}
+    seconds = {key: 0.6 if key.startswith("baseline") else 0.01 for key in cells}
+    first, second = plan_batches(cells, (), seconds, free=2, slots=2, longest=600)
+    assert first[:3] == ["prompt/a", "score/a/0", "score/a/1"] and second[:3] == ["prompt/b", "score/b/0", "score/b/1"]
+
+
+def test_the_job_with_most_work_behind_it_begins_first() -> None:
+    cells = {"small": [], "large": [], "of large": ["large"], "of small": ["small"], "more of large": ["of large"]}
+    seconds = {key: 10.0 for key in cells}
+    (first,) = plan_batches(cells, (), seconds, free=1, slots=2, longest=600)
+    assert first == ["large", "of large"]
+
+
+def test_a_cell_of_two_that_wait_hangs_on_neither() -> None:
+    cells = {"a": [], "b": [], "both": ["a", "b"], "c": []}
+    seconds = {"a": 10.0, "b": 10.0, "both": 500.0, "c": 11.0}
+    assert plan_batches(cells, (), seconds, free=1, slots=60, longest=600) == [["c"]]
