@@ -164,7 +164,7 @@ def _timed(
     """Seconds a row of looking at it and of reading it alone, and characters a row, of the file's first rows."""
     scan = TextScan(settings, HeldOutIndex(held_out, settings.near_duplicate))
     looked = read = 0.0
-    number = letters = 0
+    number = seen = letters = 0
     batches = rows.batches()
     for place in range(TIMED_BATCHES):
         began = clock()
@@ -177,8 +177,9 @@ def _timed(
             read += came - began
             looked += clock() - came
             number += len(batch)
-            letters += sum(len(text or "") for text in batch.cells["text"])
-    return (looked + read) / max(1, number), read / max(1, number), letters / max(1, number)
+        seen += len(batch)
+        letters += sum(len(text or "") for text in batch.cells["text"])
+    return (looked + read) / max(1, number), read / max(1, number), letters / max(1, seen)
 
 
 def format_scan(cost: ScanCost, name: str) -> str:
