@@ -125,7 +125,7 @@ def expected(method: MetaPTMethod, study: StudyConfig, gradient: float | None = 
         (0.048, None)
         >>> plain = expected(study.method("MetaPT"), study, gradient=0.01)
         >>> print(f"{plain.inner:.1g}", plain.warning[:67])
-        0.0003 The inner steps move the prompt 53 times less than one tuning step:
+        0.0003 The inner steps move the prompt 10 times less than one tuning step:
     """
     sizes, evaluation = study.pretraining_of(method), study.evaluation
     step = (sizes.inner_lr or 0.0) * (1.0 if sizes.inner_optimiser == "adam" else gradient or 0.0)

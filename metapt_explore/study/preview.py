@@ -24,7 +24,6 @@ from metapt_explore.storage.peak_memory import PeakWatch
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.inner_gradient import keep_inner_gradient
 from metapt_explore.texts.rows import as_inputs, texts_of
-from metapt_explore.texts.scan_cost import most_texts
 
 if TYPE_CHECKING:
     from metapt_explore.study.pipeline import StudyPipeline
@@ -261,6 +260,8 @@ def text_counts(study: StudyPipeline, texts: Artifact | None, splits: Mapping[st
         {name: int(split.summary["sizes"][part]) for name, split in splits.items()} for part in ("test", "train")
     )
     if texts is None:
+        from metapt_explore.texts.scan_cost import most_texts  # pages read costs, and have no use for `datasets`
+
         return TextCounts(most_texts(study.config.texts), tests=tests, trains=trains)
     table = texts.table("texts")
     made = _made_rows(study, table)

@@ -220,7 +220,7 @@ def _say(workspace: Workspace, name: str, state: dict[str, Any]) -> None:
         st.progress(share, text=messages.plain(f"{stage}{units}"))
         st.text(f"{100 * share:.0f} % of {asked_of(state)}, {left_of(state)}{where_of(state)}")
         if silent := jobs.format_silent(state):
-            st.warning(messages.plain(f"There is {silent}."))
+            st.warning(messages.sentence(f"There is {silent}."))
         _show_workers(workspace, name)
     elif status == "done":
         st.success("This study is finished: look at the other pages.")
