@@ -11,6 +11,7 @@ import pandas as pd
 
 from metapt_explore.config import Family, Placement, StudyConfig, TaskConfig, load_study, load_tasks
 from metapt_explore.config.fixed_recipe import few_dev_rows
+from metapt_explore.config.task_formats import LabelsFormat
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.study_model import StudyModel
@@ -256,6 +257,8 @@ class StudyPipeline:
         """Says where many texts are cut; once, though a later look at the texts may give another share."""
         new = [cut for cut in shares if cut.share > MANY and cut.of not in self._said_to_be_cut]
         self._said_to_be_cut |= {cut.of for cut in new}
-        made = {each.called for each in self.config.auxiliary_tasks.formats} - {*self.tasks}
+        # Of labelled rows the text is cut, never the options that `unified` writes below it.
+        formats = self.config.auxiliary_tasks.formats
+        ends = {each.called for each in formats if not isinstance(each, LabelsFormat)} - {*self.tasks}
         for cut in new:
-            self.progress.notice(f"{format_cut(cut)} {OPTIONS_LOST if cut.of in made else BEGINNING_ONLY}")
+            self.progress.notice(f"{format_cut(cut)} {OPTIONS_LOST if cut.of in ends else BEGINNING_ONLY}")

@@ -14,7 +14,7 @@ from metapt_explore.cli.main import metapt
 from metapt_explore.config import ModelConfig, StudyConfig, parse
 from metapt_explore.models.text_lengths import SAMPLE, CutShare, cut_share, format_cut, token_counts
 from metapt_explore.reporting.report import make_report
-from metapt_explore.results.cut_texts import FILE, cut_shares, read_cut_texts
+from metapt_explore.results.cut_texts import BEGINNING_ONLY, FILE, OPTIONS_LOST, cut_shares, read_cut_texts
 from metapt_explore.results.record import Record, record_of
 from metapt_explore.stages.format_rows import FormatRows
 from metapt_explore.storage.study_files import copy_of
@@ -60,6 +60,17 @@ def test_sources_and_artifacts_are_looked_at_alike(world: Path, tmp_path: Path) 
     after = cut_shares(study)
     assert after[0].looked_at == len(rows)
     assert abs(after[0].share - before[0].share) < 0.1
+
+
+def test_options_are_said_to_be_lost_only_where_they_stand_at_the_end_of_a_text(world: Path, tmp_path: Path) -> None:
+    options = {"format": "selection", "name": "choice", "options": 2, "min_words": 2}
+    labels = {"format": "labels", "name": "asked", "unified": True, "labels": {"negative": "bad", "positive": "good"}}
+    study, said = Study(config_of(world, tmp_path, [options, labels]), tmp_path / "w"), list[str]()
+    study.progress.notice = said.append  # type: ignore[method-assign]
+    study.notice_cut_texts([CutShare(name, 0.9, 9, 30, 100) for name in ("choice", "asked")])
+    lost, whole = said
+    assert "the texts of choice" in lost and lost.endswith(OPTIONS_LOST)
+    assert "the texts of asked" in whole and whole.endswith(BEGINNING_ONLY)
 
 
 def test_rows_of_formats_are_looked_at_before_they_are_made(world: Path, tmp_path: Path) -> None:
