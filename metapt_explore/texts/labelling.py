@@ -238,8 +238,8 @@ def format_labels(recorded: Mapping[str, Any]) -> str:
         >>> counts = {"bad": {"found": 5, "kept": 3}, "good": {"found": 4, "kept": 4}}
         >>> format_labels({"by": "zero_shot", "asked": 9, "classes": counts, "agreement": None})
         'Labels for 9 texts (zero_shot), kept of found: bad 3 of 5, good 4 of 4.'
-        >>> format_labels({"by": "zero_shot", "asked": 0, "classes": {}, "agreement": None})
-        'No text was without a label, so none was given one; `labelling: {which: all}` sets the labels of the data aside.'
+        >>> format_labels({"by": "zero_shot", "asked": 0, "classes": {}, "agreement": None})[:51]
+        'No text was without a label, so none was given one;'
     """
     summary = cast(LabelSummary, recorded)
     counts = ", ".join(f"{name} {entry['kept']:,} of {entry['found']:,}" for name, entry in summary["classes"].items())
