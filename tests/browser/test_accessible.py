@@ -62,6 +62,11 @@ COVERED = """() => { document.querySelector('[data-testid=stMain]').scrollTo(0, 
         .filter(e => e.checkVisibility() && e.getBoundingClientRect().height > 0)
         .filter(e => e.getBoundingClientRect().top < bar - 1)
         .map(e => `lies under the bar: ${e.textContent.slice(0, 60)}`) }"""
+#: Steps of a study that stand in uneven rows, at the width that the window has.
+UNEVEN = """() => { const tops = [...document.querySelectorAll('.st-key-steps [data-testid=stColumn]')]
+    .map(e => Math.round(e.getBoundingClientRect().top));
+    const rows = [...new Set(tops)].map(top => tops.filter(each => each === top).length);
+    return rows.some(row => row !== rows[0]) ? [`steps stand in rows of ${rows}`] : [] }"""
 #: Signs of Markdown that are seen: `code`, *words*, escapes; not in code, which may hold anything.
 SIGNS = """() => [...document.querySelectorAll('[data-testid=stApp] *')]
     .filter(e => !e.children.length && e.checkVisibility() && !e.closest('pre, code, canvas, table'))
@@ -144,6 +149,17 @@ def on_a_telephone(page: Any) -> list[str]:
     return faults
 
 
+def in_even_rows(page: Any) -> list[str]:
+    """Widths at which the steps of a study stand in uneven rows."""
+    before, faults = page.viewport_size, []
+    for width in (390, 768, 1024, 1280, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(300)
+        faults += [f"{width} pixels: {fault}" for fault in page.evaluate(UNEVEN)]
+    page.set_viewport_size(before)
+    return faults
+
+
 @pytest.fixture
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The workspace of `address` with the finished example in it, and a study that waits, of which each page tells."""
@@ -183,6 +199,8 @@ def test_every_page_is_for_everybody(opened: None, address: str) -> None:
             here += [f"dark: {fault}" for fault in findings(page, "color-contrast") + page.evaluate(PALE)]
             page.emulate_media(color_scheme="light")
             here += on_a_telephone(page) + by_keyboard(page)  # tooltips of what has the focus fade in
+            if not number:
+                here += in_even_rows(page)
             faults += [f"{title}: {fault}" for fault in here]
         browser.close()
     faults += [error for error in errors if not any(probe in error for probe in PROBES)]
