@@ -63,7 +63,7 @@ def push(
     if private:
         raise UserError("--private is for a prompt that goes to a hub (owner/name).")
     opened = Workspace(workspace)
-    if _holds_prompt(what) and not opened.study_folder(what).is_dir():
+    if _holds_prompt(what) and what not in opened.study_names():
         raise UserError(
             f"{what} is the folder of a prompt, which goes to a hub: `metapt push {what} owner/name`. To keep it in "
             "another folder, copy it."
