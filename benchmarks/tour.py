@@ -184,7 +184,10 @@ def main() -> None:
     parser.add_argument("--study", default="tour")
     arguments = parser.parse_args()
     config = load_study(arguments.study)
-    config = config.model_copy(update={"model": config.model.model_copy(update={"dtype": arguments.dtype})})
+    # The loops read label words only.
+    methods = [method for method in config.methods if not (method.verbalizer or config.verbalizer).has_probe]
+    model = config.model.model_copy(update={"dtype": arguments.dtype})
+    config = config.model_copy(update={"methods": methods, "model": model})
     seconds = {}
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
