@@ -109,7 +109,7 @@ def _numbers(cls: type[Kind], config: StudyConfig, key: str, present: Kind | Non
 
 
 def _asked_late(name: str) -> int:
-    """The inner rate depends on the inner optimiser, and that on whether steps are differentiated: asked in this order."""
+    """Asked in this order: the inner rate depends on the inner optimiser, and that on whether steps are exact."""
     return {"inner_optimiser": 1, "inner_lr": 2}.get(name, 0)
 
 
