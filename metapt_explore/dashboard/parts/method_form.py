@@ -13,6 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 from metapt_explore.config import ClusteringConfig, MethodConfig, StudyConfig
 from metapt_explore.config.kinds import Kind
 from metapt_explore.config.learners import MetaPTMethod
+from metapt_explore.config.pretraining import InnerOptimiser
 
 #: Fields that have a widget of their own.
 APART = ("name", "clustering", "like", *MethodConfig.told_by, *ClusteringConfig.told_by)
@@ -113,7 +114,7 @@ def _asked_late(name: str) -> int:
     return {"inner_optimiser": 1, "inner_lr": 2}.get(name, 0)
 
 
-def _inner_optimiser(config: StudyConfig, cls: type[Kind], given: dict[str, Any]) -> str:
+def _inner_optimiser(config: StudyConfig, cls: type[Kind], given: dict[str, Any]) -> InnerOptimiser:
     """How inner steps are taken by a method with these settings."""
     assert issubclass(cls, MetaPTMethod)
     chosen = {key: given[key] for key in ("order", "inner_optimiser", "inner_lr") if key in given}
