@@ -197,6 +197,14 @@ def test_streams_are_named_and_fixed() -> None:
     assert stream(3, "a").integers(0, 100, 5).tolist() == stream(3, "a").integers(0, 100, 5).tolist()
 
 
+@pytest.mark.parametrize("name", ["tour", "tour_small"])
+def test_the_tour_shows_the_recommended_recipe(name: str) -> None:
+    """It reads PPT's prompts, so that it costs no pre-training and no tuning of its own."""
+    *_, ppt, _, recommended = load_study(name).methods
+    assert recommended.verbalizer is not None and recommended.verbalizer.has_probe
+    assert recommended.model_copy(update={"name": ppt.name, "verbalizer": None}) == ppt
+
+
 @pytest.mark.parametrize("name", ["tour", "tour_small", "tour_minilm", "unlabelled"])
 def test_a_brief_study_is_the_same_study(name: str, tmp_path: Path) -> None:
     config = load_study(name)

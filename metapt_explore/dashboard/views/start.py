@@ -53,7 +53,10 @@ def _begin(workspace: Workspace) -> None:
             _open_example(workspace)
     with second.container(border=True, height="stretch"):
         st.markdown("**Take the tour**")
-        st.caption("The same, computed here: clusters in seconds; PT, PPT and MetaPT on two tasks in minutes.")
+        st.caption(
+            "Computed here: clusters in seconds; PT, PPT, MetaPT and the recommended *PPT and probe* on two tasks in "
+            "minutes."
+        )
         ready = setup_starter.is_set_up()
         running = shared.job_state(workspace, "tour")["active"]
         st.button(
