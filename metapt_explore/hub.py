@@ -163,6 +163,12 @@ def snapshot(
     return folder
 
 
+def forget(name: str) -> None:
+    """Asks anew for a name that this process has written to."""
+    for key in [key for key in _snapshots if name in key]:
+        del _snapshots[key]
+
+
 def error_reason(error: Exception, name: str, revision: str | None) -> str:
     """The hub's answer about a name, in words.
 

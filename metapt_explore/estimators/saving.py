@@ -69,14 +69,18 @@ class SavedPrompt(ModelHubMixin):
         _refuse_token(settings)
         self._check_fitted()
         check_can_push(repo_id)
-        sent = {*self.exported_.files, SETTINGS, PIPELINE_FILE}
+        sent = {*self.exported_.files, SETTINGS}
+        if self.exported_.facts.token_ids is not None:
+            sent.add(PIPELINE_FILE)
         settings.setdefault("delete_patterns", [each for each in SENT if each not in sent])
         try:
-            return str(super().push_to_hub(repo_id, **settings))
+            commit = str(super().push_to_hub(repo_id, **settings))
         except (UserError, TypeError):
             raise
         except Exception as error:  # the client's errors have no common class
             raise hub.push_refused(error, repo_id) from error
+        hub.forget(repo_id)
+        return commit
 
     @classmethod
     def from_pretrained(

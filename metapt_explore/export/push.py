@@ -62,6 +62,7 @@ def push_prompt(
         )
     except Exception as error:  # the client's errors have no common class
         raise hub.push_refused(error, name) from error
+    hub.forget(name)
     return str(commit)
 
 

@@ -72,13 +72,15 @@ def test_only_a_prompt_is_sent_and_nothing_is_left_of_another(
 ) -> None:
     push_prompt(studies["llama-prefix"][1], NAME, private=True)
     assert "adapter_config.json" in a_hub.repositories[NAME].files and a_hub.repositories[NAME].private
+    assert (find_folder(NAME) / "adapter_config.json").exists()
     shutil.copytree(studies["llama-suffix"][1], tmp_path / "prompt")
     (tmp_path / "prompt" / "my-texts.csv").write_text("text", encoding="utf-8")
     push_prompt(tmp_path / "prompt", NAME)
     assert set(a_hub.repositories[NAME].files) == {
         "README.md", "prompt.json", "prompt.safetensors", "prompt_pipeline.py",
     }  # fmt: skip
-    # A name is asked for once in a process; another process gets what was sent last.
+    # A name is asked for once in a process, but again after something was sent to it.
+    assert not (find_folder(NAME) / "adapter_config.json").exists()
     assert (find_folder(NAME) / "prompt.json").read_bytes() == (tmp_path / "prompt" / "prompt.json").read_bytes()
 
 
