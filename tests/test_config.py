@@ -157,7 +157,7 @@ def test_starts_that_are_refused() -> None:
 
     start(r"there is no init 'vocab'\. Did you mean 'vocabulary'\?.*text, vocabulary\.$", "vocab")
     start(r"unknown key 'fiel'\. Did you mean 'file'\?", {"fiel": "x.safetensors"})
-    start(r"give exactly one of text, file, peft and artifact \(found text and peft\)", {"text": "a", "peft": "b"})
+    start(r"give exactly one of text, file, peft, hub and artifact \(found text and peft\)", {"text": "a", "peft": "b"})
     start(r"give exactly one of .*\(found none of them\)", {"tensor": "prompt"})
     start("`tensor` belongs to file, not to text", {"text": "a", "tensor": "prompt"})
     start("'file' needs to be told which: write `init: {file: ...}`", "file")
