@@ -1,17 +1,20 @@
 """A million short texts, from the file to clusters, as a study does it: one run, its time and its peak memory.
 
-    python benchmarks/million.py --rows 1000000 --clusters 64
+    python benchmarks/million.py                              # appends a record to results/scale-million.jsonl
+    python benchmarks/million.py --rows 20000 --out ""        # fewer, and no record
 
 Made-up sentences of 6 to 19 words lie in a Parquet file, and a vector of 384 numbers for each in a file of float16.
 The study keeps all texts: they are read, compared with the dev and test rows of two tasks, their vectors are put into
-shards, and mini-batch k-means groups them, with map, words and quality. A line of JSON says what each stage took, and
-the most memory that this process and the ones it started held together (shared pages counted once each).
+shards, and mini-batch k-means groups them, with map, words and quality. A line of JSON says what each stage took on
+the clock, CPU seconds of all processes, and the most memory that they held together at once: what each has of its own,
+without mapped files, which the system takes back when it needs the room.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import threading
 import time
@@ -22,6 +25,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scale_measure import RESULTS, append_record, cpu_seconds
 
 from metapt_explore.config import StudyConfig, load_study
 from metapt_explore.study.study import Study
@@ -109,13 +113,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--clusters", type=int, default=64)
     parser.add_argument("--folder", type=Path, help="where files and workspace lie (default: a temporary folder)")
+    parser.add_argument("--out", default=str(RESULTS), help="folder of the record; empty: none is kept")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=asked.folder) as name:
         folder = Path(name)
         write_texts(folder / "texts.parquet", asked.rows)
         write_vectors(folder / "vectors.npy", asked.rows)
         study = Study(study_of(folder, asked.clusters), folder / "workspace")
-        began = time.perf_counter()
+        load, began, spent = os.getloadavg()[0], time.perf_counter(), cpu_seconds()
         seconds: dict[str, float] = {}
         with FamilyPeak() as peak:
             for stage, make in (
@@ -127,16 +132,21 @@ def main() -> None:
                 at = time.perf_counter()
                 make()
                 seconds[stage] = round(time.perf_counter() - at, 1)
-        made = study.clusters("kmeans")
         row = {
-            "rows": asked.rows,
-            "kept": study.texts().summary["kept"],
-            "clusters": len(made.summary["clusters"]),
+            "what": "million-study",
+            "unit": "texts",
+            "size": asked.rows,
             "seconds": round(time.perf_counter() - began, 1),
-            "of_stages": seconds,
+            "cpu_seconds": round(cpu_seconds() - spent, 1),
             "peak_mib": round(peak.mib),
+            "exponent": None,
+            "kept": study.texts().summary["kept"],
+            "clusters": len(study.clusters("kmeans").summary["clusters"]),
+            "seconds_of_stages": seconds,
         }
         print(json.dumps(row), flush=True)
+    if asked.out:
+        append_record(Path(asked.out), "million", [row], load)
 
 
 if __name__ == "__main__":

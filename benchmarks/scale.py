@@ -1,4 +1,4 @@
-"""How time and memory grow with the size of what a user has: texts, clusters, studies, seeds, workers.
+"""How time and memory grow with the size of what a user has: texts, clusters, studies, seeds.
 
     python benchmarks/scale.py texts                          # one part; appends a record to results/scale-texts.jsonl
     python benchmarks/scale.py texts --sizes 2000 20000       # its small sizes only
@@ -9,7 +9,7 @@ Each row is one measurement in a process of its own, with one thread: what, size
 child processes, too), peak MiB, and the exponent of CPU seconds since the size before (1: twice as much takes twice as
 long). A record is a line of JSON: part, command, day, machine, load of the machine at the beginning, versions, rows.
 A part is a file `scale_<part>.py` with a list `MEASURES`; a new part is such a file and a line in `PARTS`. What the
-records say stands in docs/scale.md.
+records say stands in docs/scale.md. A million texts in one study are measured by `million.py`, workers by `workers.py`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +25,7 @@ import scale_clusters
 import scale_seeds
 import scale_studies
 import scale_texts
-import scale_workers
-from scale_measure import Measure, machine, measure_apart, measure_here, with_exponents
-
-from metapt_explore.storage.manifest import manifest
+from scale_measure import RESULTS, Measure, append_record, measure_apart, measure_here, with_exponents
 
 #: Parts and what each measures.
 PARTS: dict[str, Sequence[Measure]] = {
@@ -38,9 +33,7 @@ PARTS: dict[str, Sequence[Measure]] = {
     "clusters": scale_clusters.MEASURES,
     "studies": scale_studies.MEASURES,
     "seeds": scale_seeds.MEASURES,
-    "workers": scale_workers.MEASURES,
 }
-RESULTS = Path(__file__).with_name("results")
 #: Columns that `as_line` names itself.
 SHOWN = ("what", "unit", "size", "seconds", "cpu_seconds", "peak_mib", "exponent")
 
@@ -73,23 +66,6 @@ def as_line(row: dict[str, Any]) -> str:
     if row.get("exponent") is not None:
         said += f"  exponent {row['exponent']}"
     return said + "".join(f"  {key} {row[key]}" for key in row if key not in SHOWN)
-
-
-def append_record(folder: Path, part: str, rows: Sequence[dict[str, Any]], load: float) -> None:
-    """Appends one run of a part to its file of records."""
-    record = {
-        "part": part,
-        "command": " ".join(["python", "benchmarks/scale.py", *sys.argv[1:]]),
-        "day": datetime.now(UTC).date().isoformat(),
-        "machine": machine(),
-        "load_at_start": round(load, 1),
-        "threads": 1,
-        "rows": list(rows),
-        "manifest": manifest(),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"scale-{part}.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 import numpy as np
 from scale_measure import Measure, Run, cpu_seconds
-from scale_texts import sentences, study_tree, write_rows
+from scale_texts import sentences
 
 from metapt_explore.clusters.make import ClusterJob
 from metapt_explore.clusters.other_process import make_in_other_process
@@ -86,29 +86,6 @@ def prepare(size: int, folder: Path, *, rows: int | None, settings: Mapping[str,
     return run
 
 
-def prepare_study(size: int, folder: Path) -> Run:
-    """A study of so many texts with vectors of one's own: read, compared with dev and test rows, and clustered."""
-    from metapt_explore.config import StudyConfig
-    from metapt_explore.study.study import Study
-
-    texts, vectors = folder / "texts.parquet", folder / "vectors.npy"
-    write_rows(texts, size, 1)
-    stored = np.lib.format.open_memmap(vectors, mode="w+", dtype=np.float16, shape=(size, WIDTH))
-    for chosen, part in vector_parts(size):
-        stored[chosen.start : chosen.stop] = part
-    stored.flush()
-    clustering = {"name": "kmeans", "algorithm": "kmeans", "n_clusters": 64}
-    tree = study_tree(folder, texts, None)
-    tree |= {"embeddings": {"kind": "file", "file": str(vectors)}, "clusterings": [clustering]}
-    study = Study(StudyConfig.model_validate(tree), folder / "workspace")
-
-    def run() -> Mapping[str, Any]:
-        study.run(until="clusters")
-        return {"kept": study.texts().summary["kept"], "clusters": len(study.clusters("kmeans").summary["clusters"])}
-
-    return run
-
-
 def _of_texts(name: str, title: str, sizes: tuple[int, ...], **settings: Any) -> Measure:
     return Measure(name, title, "texts", sizes, partial(prepare, rows=None, settings=settings))
 
@@ -124,12 +101,5 @@ MEASURES = [
     _of_texts("clusters-kmeans-64", "k-means, 64 clusters", (200_001, 1_000_000), algorithm="kmeans", n_clusters=64),
     _of_texts("clusters-kmeans-512", "k-means, 512 clusters", (200_001, 1_000_000), algorithm="kmeans", n_clusters=512),
     _of_texts("clusters-hdbscan", "HDBSCAN", (20_000, 200_001), algorithm="hdbscan"),
-    Measure(
-        "clusters-of-study",
-        "read, compared, k-means with 64 clusters, all texts of a Parquet file",
-        "texts",
-        (200_001, 1_000_000),
-        prepare_study,
-    ),
     _of_texts("clusters-lda", "topics (LDA), 8 of them", (20_000, 100_000), algorithm="lda", n_clusters=8),
 ]

@@ -1,4 +1,4 @@
-"""One measurement of `scale.py`: what is prepared, what is timed, and how it grows."""
+"""One measurement of `scale.py`: what is prepared, what is timed, how it grows, and the record of a run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from metapt_explore.storage.manifest import manifest
 from metapt_explore.storage.peak_memory import PeakWatch
 
+#: Where records lie.
+RESULTS = Path(__file__).with_name("results")
 #: What is timed; may return more columns, such as predicted seconds.
 Run = Callable[[], Mapping[str, Any] | None]
 
@@ -106,3 +110,27 @@ def machine() -> str:
         lines = facts.read_text(encoding="utf-8").splitlines()
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
     return f"{name}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"
+
+
+def append_record(folder: Path, part: str, rows: Sequence[Mapping[str, Any]], load: float) -> None:
+    """Appends one run of the script that is running to a part's file of records.
+
+    Args:
+        folder: Where the file lies.
+        part: What was measured.
+        rows: The measurements.
+        load: Of the machine, when the run began.
+    """
+    record = {
+        "part": part,
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "day": datetime.now(UTC).date().isoformat(),
+        "machine": machine(),
+        "load_at_start": round(load, 1),
+        "threads": 1,
+        "rows": list(rows),
+        "manifest": manifest(),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"scale-{part}.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")

@@ -184,7 +184,11 @@ def main() -> None:
     parser.add_argument("--study", default="tour")
     arguments = parser.parse_args()
     config = load_study(arguments.study)
-    config = config.model_copy(update={"model": config.model.model_copy(update={"dtype": arguments.dtype})})
+    # The loops read label words only, and their inner steps are plain gradient steps.
+    methods = [method for method in config.methods if not (method.verbalizer or config.verbalizer).has_probe]
+    model = config.model.model_copy(update={"dtype": arguments.dtype})
+    pretraining = config.pretraining.model_copy(update={"inner_optimiser": "gradient", "inner_lr": 0.03})
+    config = config.model_copy(update={"methods": methods, "model": model, "pretraining": pretraining})
     seconds = {}
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from metapt_explore.study.widen import Widened, widen
 
 #: The one place of the version; pyproject.toml reads it.
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if "ipykernel" in sys.modules:
     # In a notebook without widgets tqdm says so at the first import of a library that might draw a bar.

@@ -52,9 +52,19 @@ DATA_SET = RepoKind("data set", "dataset", None, "Or use `file:` with a local fi
 ADAPTER = RepoKind("PEFT adapter", "model", "adapter_config.json", "Or give the adapter's folder.")
 PROMPT = RepoKind("prompt", "model", None, "Or give the folder of a saved prompt.")
 
+#: How somebody logs in; there is no argument for a token anywhere.
+TOKEN_HELP = "set the environment variable HF_TOKEN to one that may write, or log in with `hf auth login`"
+
 _probed: dict[str, tuple[float, bool]] = {}
 #: Folders of names and revisions that this process asked for.
 _snapshots: dict[tuple[str | None, ...], Path] = {}
+
+
+def has_token() -> bool:
+    """Whether a token is there for the hub's client: in the environment, or where `hf auth login` put it."""
+    from huggingface_hub import get_token
+
+    return get_token() is not None
 
 
 def offline_reason() -> str | None:
@@ -153,6 +163,12 @@ def snapshot(
     return folder
 
 
+def forget(name: str) -> None:
+    """Asks anew for a name that this process has written to."""
+    for key in [key for key in _snapshots if name in key]:
+        del _snapshots[key]
+
+
 def error_reason(error: Exception, name: str, revision: str | None) -> str:
     """The hub's answer about a name, in words.
 
@@ -171,6 +187,23 @@ def error_reason(error: Exception, name: str, revision: str | None) -> str:
     if isinstance(error, RevisionNotFoundError):
         return f"its repository has no revision '{revision}'"
     return f"the hub says: {_first_line(error)}"
+
+
+def push_refused(error: Exception, name: str) -> UserError:
+    """The error for a name that a prompt cannot be pushed to.
+
+    Args:
+        error: What the hub's client raised.
+        name: The name.
+    """
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status == 401:
+        why = f"the hub does not take the token: {TOKEN_HELP}"
+    elif status == 403:
+        why = f"the token may not write to '{name.partition('/')[0]}' ({_first_line(error)}): {TOKEN_HELP}"
+    else:
+        why = error_reason(error, name, None)
+    return UserError(f"'{name}' could not be pushed: {why}.")
 
 
 def unavailable(

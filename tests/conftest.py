@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -16,6 +16,7 @@ import hypothesis
 import pytest
 import torch
 from filelock import FileLock
+from local_hub import TOKEN, LocalHub, running_hub
 
 torch.set_num_threads(1)
 # A tiny study waits for the disk 170 times. What tests write need not outlive a loss of power; that files are flushed
@@ -36,6 +37,26 @@ def nothing_of_the_hub_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(hub, "_snapshots", {})
     monkeypatch.setattr(hub_data, "_read", {})
+
+
+@pytest.fixture
+def a_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalHub]:
+    """A hub on this machine, for this process and those that it starts, with a token that may write."""
+    from huggingface_hub import constants
+
+    with running_hub() as started:
+        cache, template = str(tmp_path / "hub-cache"), started.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        of_processes = {"HF_ENDPOINT": started.endpoint, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+        for name, value in {**of_processes, "HF_HUB_CACHE": cache, "HF_TOKEN": TOKEN}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "no-token"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+        monkeypatch.setattr(constants, "ENDPOINT", started.endpoint)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", cache)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        yield started
 
 
 Made = Callable[[str, Callable[[Path], object]], Path]

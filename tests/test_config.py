@@ -157,7 +157,7 @@ def test_starts_that_are_refused() -> None:
 
     start(r"there is no init 'vocab'\. Did you mean 'vocabulary'\?.*text, vocabulary\.$", "vocab")
     start(r"unknown key 'fiel'\. Did you mean 'file'\?", {"fiel": "x.safetensors"})
-    start(r"give exactly one of text, file, peft and artifact \(found text and peft\)", {"text": "a", "peft": "b"})
+    start(r"give exactly one of text, file, peft, hub and artifact \(found text and peft\)", {"text": "a", "peft": "b"})
     start(r"give exactly one of .*\(found none of them\)", {"tensor": "prompt"})
     start("`tensor` belongs to file, not to text", {"text": "a", "tensor": "prompt"})
     start("'file' needs to be told which: write `init: {file: ...}`", "file")
@@ -195,6 +195,14 @@ def test_streams_are_named_and_fixed() -> None:
     assert derived_seed(0, "episodes", 1) != derived_seed(0, "episodes", 2) != derived_seed(1, "episodes", 2)
     assert derived_seed(0, "texts") == 9186373470490520525
     assert stream(3, "a").integers(0, 100, 5).tolist() == stream(3, "a").integers(0, 100, 5).tolist()
+
+
+@pytest.mark.parametrize("name", ["tour", "tour_small"])
+def test_the_tour_shows_the_recommended_recipe(name: str) -> None:
+    """It reads PPT's prompts, so that it costs no pre-training and no tuning of its own."""
+    *_, ppt, _, recommended = load_study(name).methods
+    assert recommended.verbalizer is not None and recommended.verbalizer.has_probe
+    assert recommended.model_copy(update={"name": ppt.name, "verbalizer": None}) == ppt
 
 
 @pytest.mark.parametrize("name", ["tour", "tour_small", "tour_minilm", "unlabelled"])

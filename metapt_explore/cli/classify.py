@@ -40,13 +40,16 @@ class ClassifyOptions:
 
 @takes_options
 def classify(
-    prompt: Annotated[Path, typer.Option(help="A folder that `metapt export` wrote.")], options: ClassifyOptions
+    prompt: Annotated[str, typer.Option(help="A folder that `metapt export` wrote, or owner/name on a hub.")],
+    options: ClassifyOptions,
 ) -> None:
     """Classify texts from standard input, one a line, with an exported prompt; prints one JSON object a line.
 
     A pair has a tab between its texts. With --jsonl, lines are JSON objects, and come back with what was found.
     """
-    classify_lines(sys.stdin, prompt, options)
+    from metapt_explore.prompts.exported_files import find_folder
+
+    classify_lines(sys.stdin, find_folder(prompt), options)
 
 
 def classify_lines(lines: Iterable[str], folder: Path, options: ClassifyOptions | None = None) -> None:

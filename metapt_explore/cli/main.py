@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -82,6 +82,25 @@ metapt = typer.Typer(
 )
 data_group = typer.Typer(help="Check a file of your own before a study reads it.", no_args_is_help=True)
 task_group = typer.Typer(help="Write a task file for rows of your own.", no_args_is_help=True)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        from metapt_explore import __version__
+        from metapt_explore.progress.console import echo
+
+        echo(f"metapt_explore {__version__}")
+        raise typer.Exit
+
+
+@metapt.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    # Options of `metapt` itself; the help text stands above.
+    pass
 
 
 @task_group.callback()

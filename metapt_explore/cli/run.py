@@ -93,9 +93,10 @@ def run(
 
 
 def tour(workspace: WorkspaceOption = None) -> None:
-    """Run a small example in a few minutes: two tasks, three ways to begin a prompt.
+    """Run a small example in a few minutes: two tasks, three ways to begin a prompt, two ways to read classes.
 
     PT: without pre-training. PPT: pre-trained on all texts. MetaPT: meta-learned over clusters of them.
+    PPT and probe: PPT's prompts, and a probe of the model read beside the label words (recommended).
     """
     from metapt_explore.config import load_study
     from metapt_explore.storage.workspace import Workspace

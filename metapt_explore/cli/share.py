@@ -1,4 +1,4 @@
-"""`metapt push` and `metapt pull`: a study's finished artifacts over a bucket, a server or a folder."""
+"""`metapt push` and `metapt pull`: a study over a bucket, a server or a folder, and a prompt to a hub."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,27 +22,77 @@ if TYPE_CHECKING:
 PLACE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+|[/~\\].*|\.{1,2}([/\\].*)?|[A-Za-z]:[/\\].*", re.DOTALL)
 
 
+#: A repository of a hub.
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
 def push(
-    study: Annotated[str, typer.Argument(help="A study of the workspace.")],
-    url: Annotated[str, typer.Argument(help="s3://bucket/folder, ssh://host/folder …, or a path such as ./shared.")],
+    what: Annotated[
+        str, typer.Argument(metavar="STUDY_OR_FOLDER", help="A study of the workspace, or the folder of a prompt.")
+    ],
+    where: Annotated[
+        str,
+        typer.Argument(
+            metavar="PLACE_OR_NAME",
+            help="Of a study: s3://bucket/folder, ssh://host/folder, a path such as ./shared. Of a prompt: owner/name "
+            "on a hub.",
+        ),
+    ],
     *,
     check: Annotated[
-        bool, typer.Option("--check", help="Read what lies there already, too; send what is damaged again.")
+        bool, typer.Option("--check", help="Of a study: read what lies there already, send what is damaged again.")
     ] = False,
+    private: Annotated[bool, typer.Option("--private", help="Of a prompt: make a new repository private.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Send a study's finished artifacts, its list and its settings to another place.
+    """Send a study to another place, or a prompt to a hub.
 
-    Each file that is sent is read back and its checksum compared. What is there already with its size is not sent
-    again; --check reads it and compares its checksum, too.
+    The second word decides: owner/name is a hub's repository and takes a folder that `metapt export` or an estimator
+    wrote; an address, or a path that begins with a dot, a slash or ~, takes a study.
+
+    Of a study finished artifacts, list and settings are sent; each file is read back and its checksum compared, and
+    what is there with its size is not sent again. A hub's token is read from HF_TOKEN, or from `hf auth login`.
     """
-    from metapt_explore.storage.transfer import push as push_study
     from metapt_explore.storage.workspace import Workspace
 
+    if HUB_NAME.fullmatch(where) and not PLACE.fullmatch(where):
+        _push_prompt(what, where, check=check, private=private)
+        return
+    from metapt_explore.storage.transfer import push as push_study
+
+    if private:
+        raise UserError("--private is for a prompt that goes to a hub (owner/name).")
     opened = Workspace(workspace)
+    if _holds_prompt(what) and what not in opened.study_names():
+        raise UserError(
+            f"{what} is the folder of a prompt, which goes to a hub: `metapt push {what} owner/name`. To keep it in "
+            "another folder, copy it."
+        )
     with _progress() as on_part:
-        done = push_study(opened, study, checked_place(url), check=check, on_part=on_part)
+        done = push_study(opened, what, checked_place(where), check=check, on_part=on_part)
     _report([done])
+
+
+def _push_prompt(what: str, name: str, *, check: bool, private: bool) -> None:
+    from metapt_explore.export.push import push_prompt
+
+    if check:
+        raise UserError("--check is for a study that goes to another place.")
+    if not Path(what).expanduser().is_dir():
+        raise UserError(
+            f"'{name}' is the name of a hub's repository, which takes the folder of a prompt, and there is no folder "
+            f"'{what}'. `metapt export` writes one. A study goes to an address or a path: ./{name}."
+        )
+    console = make_console()
+    folder = Path(what).expanduser()
+    say(console, push_prompt(folder, name, private=private or None, on_notice=lambda note: say(console, note)))
+    say(console, f"It is used by its name: metapt classify --prompt {name}, or `init: {{hub: {name}}}` in a study.")
+
+
+def _holds_prompt(what: str) -> bool:
+    from metapt_explore.prompts.exported_files import FACTS_FILE
+
+    return (Path(what).expanduser() / FACTS_FILE).is_file()
 
 
 def pull(
@@ -60,6 +111,11 @@ def pull(
     from metapt_explore.storage.transfer import pull as pull_studies
     from metapt_explore.storage.workspace import Workspace
 
+    if HUB_NAME.fullmatch(url) and not PLACE.fullmatch(url):
+        raise UserError(
+            f"'{url}' is no address. A prompt on a hub is used by its name (metapt classify --prompt {url}); a folder "
+            f"that a study was pushed to is written ./{url}."
+        )
     opened = Workspace(workspace)
     with _progress() as on_part:
         done = pull_studies(opened, checked_place(url), study, settings=settings, on_part=on_part)

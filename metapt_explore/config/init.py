@@ -10,6 +10,9 @@ from metapt_explore.config.kinds import Kind, one_of
 from metapt_explore.config.names import Text
 from metapt_explore.errors import did_you_mean
 
+#: Keys that may stand beside a source.
+_DETAILS = ("tensor", "revision")
+
 
 class InitConfig(Kind):
     """Where a soft prompt begins. Each kind has a class of its own.
@@ -20,6 +23,7 @@ class InitConfig(Kind):
     - ``init: {text: "Is this review good or bad?"}``
     - ``init: {file: mine.safetensors, tensor: prompt}``
     - ``init: {peft: adapters/mine}``
+    - ``init: {hub: owner/name}``
     - ``init: {artifact: 3fa9c2}``
 
     Attributes:
@@ -63,8 +67,8 @@ class InitConfig(Kind):
         for key in given:
             if key in plain:
                 raise ValueError(f"'{key}' has no settings: write `init: {key}`")
-            if key not in ("kind", "tensor", *sources):
-                raise ValueError(f"unknown key '{key}'. {did_you_mean(str(key), [*sources, 'tensor'])}")
+            if key not in ("kind", *_DETAILS, *sources):
+                raise ValueError(f"unknown key '{key}'. {did_you_mean(str(key), [*sources, *_DETAILS])}")
         present = [key for key in sources if given.get(key) is not None]
         kind = given.get("kind", present[0] if len(present) == 1 else None)
         if kind in plain and present:
@@ -89,7 +93,7 @@ class InitConfig(Kind):
 
 
 class _SourceInit(InitConfig):
-    @field_validator("text", "file", "tensor", "peft", "artifact", check_fields=False)
+    @field_validator("text", "file", "tensor", "peft", "hub", "revision", "artifact", check_fields=False)
     @classmethod
     def _not_blank(cls, value: str | None) -> str | None:
         if value is not None and not value.strip():
@@ -156,6 +160,16 @@ class PeftInit(_SourceInit):
     peft: Text = Field(description="folder or hub name of a PEFT prompt tuning adapter")
 
 
+class HubInit(_SourceInit):
+    """A prompt that was pushed to a hub."""
+
+    title = "a prompt on a hub"
+    source = "hub"
+    kind: Literal["hub"]
+    hub: Text = Field(description="name of a prompt that `metapt push` or `push_to_hub` sent to a hub, `owner/name`")
+    revision: Text | None = Field(None, description="commit, tag or branch; the main branch when absent")
+
+
 class ArtifactInit(_SourceInit):
     """A prompt of this workspace."""
 
@@ -185,5 +199,6 @@ else:
         TextInit,
         FileInit,
         PeftInit,
+        HubInit,
         ArtifactInit,
     )

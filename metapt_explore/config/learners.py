@@ -42,6 +42,25 @@ class MetaPTMethod(ClusterTasksMethod):
     inner_lr: float | None = Field(None, gt=0, le=1e6, description="overrides pretraining.inner_lr")
     inner_optimiser: InnerOptimiser | None = Field(None, description="overrides pretraining.inner_optimiser")
 
+    def inner_optimiser_among(self, shared: PretrainingConfig) -> InnerOptimiser:
+        """How its inner steps are taken: as tuning's, unless something else is said.
+
+        An `inner_lr` that stands alone is the rate of plain gradient steps, which every study file meant before there
+        was a choice; `order: exact` has a derivative for these only.
+
+        Args:
+            shared: Settings of the study's pre-training.
+
+        Example:
+            >>> method = MethodConfig(name="m", kind="metapt", clustering="c")
+            >>> method.inner_optimiser_among(PretrainingConfig())
+            'adam'
+            >>> method.inner_optimiser_among(PretrainingConfig(inner_lr=0.03))
+            'gradient'
+        """
+        plain = self.second_order or self.inner_lr or shared.inner_lr
+        return self.inner_optimiser or shared.inner_optimiser or ("gradient" if plain else "adam")
+
     def row_passes_per_step(self, config: PretrainingConfig) -> float:
         """Row passes of one outer step.
 

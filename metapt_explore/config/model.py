@@ -93,7 +93,7 @@ class PromptConfig(Strict):
     )
     init: AnyInit = Field(
         VocabularyInit(kind="vocabulary"),
-        description="random, vocabulary, labels, {text: ...}, {file: ...}, {peft: ...} or {artifact: ...}",
+        description="random, vocabulary, labels, {text: ...}, {file: ...}, {peft: ...}, {hub: ...} or {artifact: ...}",
     )
 
     @field_validator("init")

@@ -42,11 +42,13 @@ class PretrainingConfig(Strict):
         None,
         gt=0,
         le=1e6,
-        description="step size on a task's support rows, in the inner optimiser's scale; when absent 0.03 with "
-        "`gradient`, and with `adam` the middle one of `evaluation.learning_rates` (of two the larger)",
+        description="step size on a task's support rows, in the inner optimiser's scale; when absent the middle one of "
+        "`evaluation.learning_rates` with `adam` (of two the larger), and 0.03 with `gradient`",
     )
-    inner_optimiser: InnerOptimiser = Field(
-        "gradient", description="adam: an inner step is what a tuning step is; gradient: plain gradient descent"
+    inner_optimiser: InnerOptimiser | None = Field(
+        None,
+        description="adam: an inner step is what a tuning step is; gradient: plain gradient descent; when absent adam, "
+        "but gradient where an `inner_lr` is given alone, and with `order: exact`",
     )
     outer_lr: Rate = Field(0.01, description="step size of the prompt itself (Adam)")
     budget: Literal["rows", "updates"] = Field(

@@ -115,8 +115,9 @@ class StudyConfig(Strict):
     @model_validator(mode="after")
     def _adam_is_first_order(self) -> StudyConfig:
         for method in self.methods:
-            own = method.inner_optimiser if isinstance(method, MetaPTMethod) else None
-            if method.second_order and (own or self.pretraining.inner_optimiser) == "adam":
+            if not isinstance(method, MetaPTMethod) or not method.second_order:
+                continue
+            if method.inner_optimiser_among(self.pretraining) == "adam":
                 raise ValueError(
                     f"method '{method.name}': `order: exact` goes with `inner_optimiser: gradient`; steps of Adam are "
                     "first order"
@@ -266,20 +267,21 @@ class StudyConfig(Strict):
         return method.verbalizer or self.verbalizer
 
     def pretraining_of(self, method: MethodConfig) -> PretrainingConfig:
-        """Settings of a method's pre-training: its own where it has some, else the shared ones, and `inner_lr`.
+        """Settings of a method's pre-training: its own where it has some, else the shared ones; how inner steps go.
 
         Example:
             >>> from metapt_explore.config import load_study
             >>> study = load_study("tour")
-            >>> shared = study.pretraining.model_copy(update={"inner_lr": None, "inner_optimiser": "adam"})
+            >>> shared = study.pretraining.model_copy(update={"inner_lr": None})
             >>> study = study.model_copy(update={"pretraining": shared})
             >>> study.evaluation.learning_rates, study.pretraining_of(study.method("MetaPT")).inner_lr
             ([0.003], 0.003)
         """
-        shared, keys = self.pretraining, ("inner_lr", "inner_optimiser", "outer_lr", "average_last")
+        shared, keys = self.pretraining, ("inner_lr", "outer_lr", "average_last")
         given = {key: value for key in keys if (value := getattr(method, key, None)) is not None}
-        settings = shared.model_copy(update=given)
-        return settings.model_copy(update={"inner_lr": settings.inner_lr or self.inner_lr(settings.inner_optimiser)})
+        optimiser = method.inner_optimiser_among(shared) if isinstance(method, MetaPTMethod) else "gradient"
+        settings = shared.model_copy(update={**given, "inner_optimiser": optimiser})
+        return settings.model_copy(update={"inner_lr": settings.inner_lr or self.inner_lr(optimiser)})
 
     def inner_lr(self, optimiser: InnerOptimiser) -> float:
         """Rate of inner steps where a method has none of its own.

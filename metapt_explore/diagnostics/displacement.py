@@ -119,11 +119,11 @@ def expected(method: MetaPTMethod, study: StudyConfig, gradient: float | None = 
     Example:
         >>> from metapt_explore.config import load_study
         >>> study = load_study("tour")
-        >>> method = MetaPTMethod(name="m", kind="metapt", clustering="kmeans", learner="maml", inner_optimiser="adam",
-        ...                       inner_lr=0.016, inner_steps=3)
-        >>> expected(method, study).inner, expected(study.method("MetaPT"), study).inner
-        (0.048, None)
-        >>> plain = expected(study.method("MetaPT"), study, gradient=0.01)
+        >>> method = MetaPTMethod(name="m", kind="metapt", clustering="kmeans", learner="maml",
+        ...                       inner_optimiser="gradient", inner_lr=0.03)
+        >>> expected(study.method("MetaPT"), study).inner, expected(method, study).inner
+        (0.003, None)
+        >>> plain = expected(method, study, gradient=0.01)
         >>> print(f"{plain.inner:.1g}", plain.warning[:67])
         0.0003 The inner steps move the prompt 10 times less than one tuning step:
     """

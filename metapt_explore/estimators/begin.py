@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metapt_explore import hub
 from metapt_explore.config import InitConfig
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.estimators.classes import Reading
 from metapt_explore.estimators.exported import ExportedPrompt
-from metapt_explore.export.facts import FACTS_FILE, PROBE_FILE, PROMPT_FILE, PromptFacts
-from metapt_explore.prompts.load import ADAPTER_CONFIG, ADAPTER_WEIGHTS, find_adapter, find_tensor
+from metapt_explore.export.facts import PromptFacts
+from metapt_explore.prompts.exported_files import FACTS_FILE, PROMPT_FILE, find_folder
+from metapt_explore.prompts.load import ADAPTER_CONFIG, find_adapter, find_tensor
 
-#: What is fetched of a hub's repository: no pickle, no code.
-PATTERNS = (FACTS_FILE, PROMPT_FILE, PROBE_FILE, ADAPTER_CONFIG, ADAPTER_WEIGHTS, "README.md", "config.json")
 WHERE = "init"
 
 
@@ -43,17 +41,6 @@ class Begin:
         if not all(entry["words"] for entry in labels.values()):
             return None
         return Reading(labels, self.facts.template)
-
-
-def find_folder(name: str, revision: str | None = None) -> Path:
-    """The folder of a stored prompt: one of this machine, else a hub's, downloaded or in its cache.
-
-    Raises:
-        UserError: Where there is neither.
-    """
-    if Path(name).expanduser().is_dir():
-        return Path(name).expanduser()
-    return hub.snapshot(name, hub.PROMPT, patterns=PATTERNS, starters=lambda: (), revision=revision)
 
 
 def find_begin(given: Any, write: Callable[[Mapping[str, bytes]], Path]) -> Begin:
@@ -105,6 +92,8 @@ def _of_mapping(given: dict[str, Any]) -> Begin:
         return Begin({**given, "file": str(Path(given["file"]).expanduser().absolute())}, stored.length)
     if "peft" in given:
         return Begin(given, find_adapter(given["peft"], WHERE).length)
+    if "hub" in given:
+        return _of_folder(find_folder(str(given["hub"]), given.get("revision")))
     return Begin(given)
 
 

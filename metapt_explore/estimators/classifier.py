@@ -18,12 +18,13 @@ from metapt_explore.estimators.begin import find_begin
 from metapt_explore.estimators.classes import Words, read_classes
 from metapt_explore.estimators.engine import columns, hold, open_bench
 from metapt_explore.estimators.exported import ExportedPrompt
-from metapt_explore.estimators.result import number, tuned_prompt
+from metapt_explore.estimators.result import number, scored_prompt, tuned_prompt
 from metapt_explore.estimators.rows import read_rows
 from metapt_explore.estimators.saving import SavedPrompt, own_settings, saved_settings
 from metapt_explore.estimators.tuning import METHOD, TASK, chooses_on_dev, read_labelled, tuning_study
 from metapt_explore.export.classify import Classifier
 from metapt_explore.models.study_model import StudyModel
+from metapt_explore.texts.rows import duplicate_key
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +59,8 @@ class PromptClassifier(SavedPrompt, ClassifierMixin, BaseEstimator):  # type: ig
         steps: Tuning steps; 30 when absent.
         batch_size: Rows of a step.
         dev_share: Share of each class's rows that is dev, where `fit` gets no `validation`.
-        read: ``words``, or ``probe_ensemble``: label words and a probe of the frozen model (docs/readers.md).
+        read: ``probe_ensemble``: label words and, beside them, a probe of the frozen model; or ``words`` alone. When
+            absent both, where dev rows weigh the two, else the words (docs/estimators.md).
         max_text_tokens: Longer texts are cut.
         seed: Of every random choice.
         settings: Other keys of a study, such as ``{"model": {"dtype": "float32"}}`` (docs of the study file).
@@ -93,7 +95,7 @@ class PromptClassifier(SavedPrompt, ClassifierMixin, BaseEstimator):  # type: ig
     steps: int | None = None
     batch_size: int = 16
     dev_share: float = 0.5
-    read: Literal["words", "probe_ensemble"] = "words"
+    read: Literal["words", "probe_ensemble"] | None = None
     max_text_tokens: int = 64
     seed: int = 0
     settings: Mapping[str, Any] | None = None
@@ -130,6 +132,8 @@ class PromptClassifier(SavedPrompt, ClassifierMixin, BaseEstimator):  # type: ig
         self.exported_, self.curves_, self.notices_ = tuned.exported, tuned.curves, notices
         self.learning_rate_, self.n_steps_ = tuned.learning_rate, tuned.step
         self.dev_accuracy_ = tuned.dev_accuracy if chosen else float("nan")
+        learned_from = [*labelled.rows.texts, *(labelled.dev.texts if labelled.dev else [])]
+        self._trained_on = frozenset(map(duplicate_key, learned_from))
         return self
 
     def predict_proba(self, texts: Any) -> np.ndarray:
@@ -160,6 +164,30 @@ class PromptClassifier(SavedPrompt, ClassifierMixin, BaseEstimator):  # type: ig
         """The most probable class of each text; see `predict_proba`."""
         shares = self.predict_proba(texts)
         return np.asarray(self.classes_[shares.argmax(axis=1)])
+
+    def score(self, texts: Any, labels: Any = None, sample_weight: Any = None) -> float:
+        """Accuracy on labelled texts. The last one is kept for the model card, unless rows have weights.
+
+        Args:
+            texts: As for `fit`.
+            labels: A class for each; a table's column ``label`` when absent.
+            sample_weight: A weight for each.
+
+        Raises:
+            UserError: Where there are no labels, or a row is blank.
+            NotFittedError: Before `fit`.
+        """
+        from sklearn.metrics import accuracy_score
+
+        rows = read_rows(texts, labels)
+        if rows.labels is None:
+            raise UserError("score needs a label for each text: give `labels`, or a table with a column 'label'.")
+        accuracy = float(accuracy_score(rows.labels, self.predict(texts), sample_weight=sample_weight))
+        if sample_weight is None and "rows" in self.exported_.facts.made_by:
+            known: frozenset[Any] | None = getattr(self, "_trained_on", None)
+            again = None if known is None else sum(duplicate_key(text) in known for text in rows.texts)
+            self.exported_ = scored_prompt(self.exported_, accuracy, len(rows.texts), again)
+        return accuracy
 
     @property
     def prompt_(self) -> Tensor:

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metapt_explore.errors import UserError
-from metapt_explore.export.facts import FACTS_FILE, PROBE_FILE, PROMPT_FILE, PromptFacts
-from metapt_explore.prompts.load import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from metapt_explore.export.facts import PromptFacts
+from metapt_explore.export.standalone import write_pipeline
+from metapt_explore.prompts.exported_files import NAMES, PROMPT_FILE
 from metapt_explore.storage.files import write_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CARD, SETTINGS = "README.md", "config.json"
-#: Files of a prompt; others of its folder are left alone.
-NAMES = (FACTS_FILE, PROMPT_FILE, PROBE_FILE, ADAPTER_CONFIG, ADAPTER_WEIGHTS, CARD)
 #: Bytes of a file that are read at most: a deep prompt of a large model has some hundred megabytes.
 MOST_BYTES = 2**31
 
@@ -61,6 +59,7 @@ class ExportedPrompt:
                 write_bytes(folder / name, self.files[name])
             else:
                 (folder / name).unlink(missing_ok=True)
+        write_pipeline(folder, PromptFacts.load(folder))
         return folder
 
     @contextmanager

@@ -11,10 +11,12 @@ from typing import Any, Self
 
 from huggingface_hub import ModelHubMixin
 
+from metapt_explore import hub
 from metapt_explore.errors import UserError, did_you_mean
-from metapt_explore.estimators.begin import find_folder
-from metapt_explore.estimators.exported import SETTINGS, ExportedPrompt
+from metapt_explore.estimators.exported import ExportedPrompt
+from metapt_explore.export.push import check_can_push
 from metapt_explore.models.model_files import read_json
+from metapt_explore.prompts.exported_files import PIPELINE_FILE, SENT, SETTINGS, find_folder
 from metapt_explore.storage.files import write_json
 
 TOKEN = "A token is read from the environment only (HF_TOKEN, or `hf auth login`): leave `token` out."
@@ -61,19 +63,24 @@ class SavedPrompt(ModelHubMixin):
             Address of the commit.
 
         Raises:
-            UserError: Where a token is given, or the hub refuses; it says why.
+            UserError: Where a token is given or there is none in the environment, or the hub refuses; it says why.
             NotFittedError: Where there is nothing to push.
         """
-        from metapt_explore.hub import error_reason
-
         _refuse_token(settings)
         self._check_fitted()
+        check_can_push(repo_id)
+        sent = {*self.exported_.files, SETTINGS}
+        if self.exported_.facts.token_ids is not None:
+            sent.add(PIPELINE_FILE)
+        settings.setdefault("delete_patterns", [each for each in SENT if each not in sent])
         try:
-            return str(super().push_to_hub(repo_id, **settings))
+            commit = str(super().push_to_hub(repo_id, **settings))
         except (UserError, TypeError):
             raise
         except Exception as error:  # the client's errors have no common class
-            raise UserError(f"'{repo_id}' could not be pushed: {error_reason(error, repo_id, None)}.") from error
+            raise hub.push_refused(error, repo_id) from error
+        hub.forget(repo_id)
+        return commit
 
     @classmethod
     def from_pretrained(

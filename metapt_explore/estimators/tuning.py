@@ -177,7 +177,7 @@ def _tree(given: PromptClassifier, reading: Reading, begin: Begin, *, chosen: bo
             **({"length": length} if length is not None else {}),
             **({"placement": placement} if placement is not None else {}),
         },
-        "verbalizer": {"read": given.read},
+        "verbalizer": {"read": _read(given, chosen=chosen)},
         "methods": [{"name": METHOD, "kind": "pt"}],
         "evaluation": {
             "data_seeds": [given.seed],
@@ -187,6 +187,16 @@ def _tree(given: PromptClassifier, reading: Reading, begin: Begin, *, chosen: bo
         },
     }
     return merged(tree, given.settings or {})
+
+
+def _read(given: PromptClassifier, *, chosen: bool) -> str:
+    """How classes are read: as was asked for, else by words and probe together where dev rows can weigh the two.
+
+    Whoever sets something of the verbalizer by `settings` gets label words, which all of it goes with.
+    """
+    if given.read is not None:
+        return given.read
+    return "probe_ensemble" if chosen and "verbalizer" not in (given.settings or {}) else "words"
 
 
 def _steps(given: PromptClassifier, *, chosen: bool) -> dict[str, Any]:

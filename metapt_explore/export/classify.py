@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from metapt_explore.errors import UserError, library_errors
-from metapt_explore.export.facts import PROBE_FILE, PROMPT_FILE, PromptFacts
+from metapt_explore.export.facts import PromptFacts
+from metapt_explore.prompts.exported_files import PROBE_FILE, PROMPT_FILE
 from metapt_explore.texts.rows import TextInput
 
 if TYPE_CHECKING:

@@ -11,8 +11,10 @@ from metapt_explore.config import LabelsConfig, StudyConfig, TaskConfig, load_st
 from metapt_explore.config.support import other_shots, pretrained_at
 from metapt_explore.errors import UserError, did_you_mean
 from metapt_explore.export.card import model_card
-from metapt_explore.export.facts import FACTS_FILE, PROBE_FILE, PROMPT_FILE, PromptFacts
+from metapt_explore.export.facts import PromptFacts
 from metapt_explore.export.peft_format import base_model, has_layout, write_adapter
+from metapt_explore.export.standalone import write_pipeline
+from metapt_explore.prompts.exported_files import FACTS_FILE, PROBE_FILE, PROMPT_FILE
 from metapt_explore.prompts.load import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from metapt_explore.results.tables import fewshot_entries, tuned_by
 from metapt_explore.stages.base import called_at, listed_at
@@ -66,8 +68,9 @@ def export_prompt(workspace: Workspace, chosen: PromptChoice, folder: Path) -> l
     """Writes a prompt with what is needed to use it.
 
     ``prompt.safetensors`` (tensor ``prompt``), ``prompt.json`` (`PromptFacts`), ``README.md`` (a model card made from
-    the study's record), where PEFT has the layout ``adapter_config.json`` and ``adapter_model.safetensors``, and where
-    classes are read beside a probe ``probe.safetensors``.
+    the study's record), where PEFT has the layout ``adapter_config.json`` and ``adapter_model.safetensors``, where
+    classes are read beside a probe ``probe.safetensors``, and ``prompt_pipeline.py``, which uses it all without this
+    package, for decoder-only models.
 
     Args:
         workspace: Where the study was run.
@@ -120,7 +123,7 @@ def export_prompt(workspace: Workspace, chosen: PromptChoice, folder: Path) -> l
     adapter: list[Path] = []
     if has_layout(facts.family, facts.placement):
         adapter = write_adapter(folder, facts, sources.tensor, _deep(config) if facts.placement == "deep" else None)
-    files += adapter
+    files += [*adapter, *write_pipeline(folder, facts)]
     write_bytes(folder / "README.md", model_card(facts, config, with_adapter=bool(adapter)).encode())
     return [*files, folder / "README.md"]
 
@@ -207,7 +210,7 @@ def _facts(config: StudyConfig, chosen: PromptChoice, stored: _StoredPrompt, *, 
     if evaluation is not None:
         results = evaluation.table("results")
         row = results[results["data_seed"] == chosen.data_seed].iloc[0]
-        keys = ("accuracy", "macro_f1", "start_accuracy", "learning_rate", "step")
+        keys = ("accuracy", "macro_f1", "start_accuracy", "dev_accuracy", "learning_rate", "step")
         scores = {key: _plain(row[key]) for key in keys if key in row}
     decode = config.reading_of(method).decode
     written: dict[str, dict[str, Any]] = {
@@ -271,7 +274,7 @@ def _plain(value: Any) -> Any:
 
 
 def _token_ids(config: StudyConfig, model: Any, *, labels: LabelsConfig, decode: str) -> dict[str, Any] | None:
-    """Template and words as tokens, for decoder-only models that the twenty-line loader can use."""
+    """Template and words as tokens, for decoder-only models that `prompt_pipeline.py` can use."""
     from metapt_explore.config.families import FAMILIES
 
     if not FAMILIES[model.family].left_to_right or decode != "label_words" or "{text_pair}" in labels.template:

@@ -11,11 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 from metapt_explore.config import Family, LabelsConfig, ModelConfig, Placement, parse
 from metapt_explore.errors import UserError
 from metapt_explore.models.model_files import MAX_SIZE, read_json
+from metapt_explore.prompts.exported_files import FACTS_FILE
 from metapt_explore.storage.files import write_json
 
 FORMAT = 1
 DECODES, CALIBRATIONS = ("label_words", "whole_vocabulary"), ("none", "batch_mean", "content_free")
-FACTS_FILE, PROMPT_FILE, PROBE_FILE = "prompt.json", "prompt.safetensors", "probe.safetensors"
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,7 @@ class PretrainingTask:
     @property
     def inner_optimiser(self) -> InnerOptimiser:
         """How the inner steps move the prompt."""
-        own = self.method.inner_optimiser if isinstance(self.method, MetaPTMethod) else None
-        return own or self.config.inner_optimiser
+        return self.method.inner_optimiser_among(self.config) if isinstance(self.method, MetaPTMethod) else "gradient"
 
     @property
     def inner_steps(self) -> int:

@@ -18,7 +18,7 @@ from metapt_explore.stages.drawn_tasks import drawn_tasks
 from metapt_explore.stages.format_rows import rows_stage
 from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.split import Split
-from metapt_explore.stages.task_patterns import MOST_OF_FORMAT, look_settings, read_patterns
+from metapt_explore.stages.task_patterns import look_settings, read_patterns
 from metapt_explore.stages.template_ranking import training_rows
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
@@ -166,7 +166,7 @@ class Agreement(Stage):
 
         names = task_names(tasks)
         reading = read_patterns(study, tasks, loaded)
-        numbers = {names.get(number, f"task {number}"): number for number in reading.sample(MOST_OF_FORMAT)}
+        numbers = {names.get(number, f"task {number}"): number for number in reading.sample()}
         draws_of: dict[str, list[Draw]] = {}
         apart: dict[str, int] = {}
         for name, number in numbers.items():

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from metapt_explore.seeds import stream
-from metapt_explore.stages.task_patterns import MOST_OF_FORMAT, TaskPatterns
+from metapt_explore.stages.task_patterns import MOST_TASKS, TaskPatterns
 from metapt_explore.texts.rows import TextInput
 
 if TYPE_CHECKING:
     from metapt_explore.diagnostics.task_gradients import Draw
     from metapt_explore.models.backbone import Backbone
     from metapt_explore.models.gradients import PromptObjective
-
-#: Tasks that a look is taken at: where there are more, so many are drawn. A mean over them is known well enough.
-MOST_TASKS = 24
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ def chosen_tasks(reading: TaskPatterns, seed: int) -> list[int]:
         reading: The tasks.
         seed: The study seed.
     """
-    tasks = reading.sample(MOST_OF_FORMAT)
+    tasks = reading.sample()
     if reading.formats is not None or len(tasks) <= MOST_TASKS:
         return tasks
     order = stream(seed, "tasks looked at").permutation(len(tasks))

@@ -17,7 +17,7 @@ from metapt_explore.errors import UserError
 from metapt_explore.stages.auxiliary_tasks import task_names
 from metapt_explore.stages.base import Pipeline, Stage
 from metapt_explore.stages.prompt import Prompt
-from metapt_explore.stages.task_patterns import MOST_OF_FORMAT, look_settings, read_patterns
+from metapt_explore.stages.task_patterns import look_settings, read_patterns
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject
 from metapt_explore.texts.rows import as_inputs, texts_of
@@ -105,7 +105,7 @@ class HardestTexts(Stage):
         vectors = self.parent("prompt").tensors("prompt")["prompt"].to(loaded.device)
         tasks_table, tables, passed = self.parent("tasks").table("tasks"), [], 0
         for place, pattern in enumerate(reading.patterns):
-            own = [task for task in reading.sample(MOST_OF_FORMAT) if reading.of_task.get(task, 0) == place]
+            own = [task for task in reading.sample() if reading.of_task.get(task, 0) == place]
             table = tasks_table[tasks_table["task"].isin(own)]
             if not len(table):
                 continue

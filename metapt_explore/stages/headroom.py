@@ -18,10 +18,10 @@ from metapt_explore.errors import UserError
 from metapt_explore.stages.auxiliary_tasks import task_names
 from metapt_explore.stages.base import Pipeline, Stage, called_at, listed_at, of_shots
 from metapt_explore.stages.common_start import CommonStart
-from metapt_explore.stages.drawn_tasks import MOST_TASKS, chosen_tasks, drawn_tasks
+from metapt_explore.stages.drawn_tasks import chosen_tasks, drawn_tasks
 from metapt_explore.stages.format_rows import rows_stage
 from metapt_explore.stages.prompt import Prompt
-from metapt_explore.stages.task_patterns import look_settings, read_patterns
+from metapt_explore.stages.task_patterns import MOST_TASKS, look_settings, read_patterns
 from metapt_explore.stages.task_subset import tasks_of
 from metapt_explore.storage.artifact import Artifact, ArtifactWriter
 from metapt_explore.storage.studies import Subject

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from metapt_explore.config import InitConfig, MethodConfig, Placement, StudyConfig
-from metapt_explore.config.init import ArtifactInit, FileInit, LabelsInit, PeftInit
+from metapt_explore.config.init import ArtifactInit, FileInit, HubInit, LabelsInit, PeftInit
 from metapt_explore.errors import UserError
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
@@ -29,7 +29,7 @@ class FoundInit:
         inputs: Content hash of a file.
         parents: An artifact.
         words: Label words (labels).
-        stored: The prompt's place (file, peft, artifact).
+        stored: The prompt's place (file, peft, hub, artifact).
     """
 
     init: InitConfig
@@ -78,7 +78,7 @@ def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, *,
         model: Content hash of the study's model.
 
     Raises:
-        UserError: Where a file, adapter or artifact cannot be found, or an artifact belongs to another model.
+        UserError: Where a file, adapter or artifact cannot be found, or a prompt belongs to another model.
     """
     from metapt_explore.prompts.init import label_words
     from metapt_explore.prompts.load import find_adapter, find_tensor
@@ -95,9 +95,34 @@ def find_init(study: StudyConfig, method: MethodConfig, workspace: Workspace, *,
     if isinstance(init, PeftInit):
         stored = find_adapter(init.peft, where)
         return FoundInit(init, "peft", {"init": stored.content}, stored=stored)
+    if isinstance(init, HubInit):
+        return _from_hub(init, where, model=model)
     if isinstance(init, ArtifactInit):
         return _from_artifact(init, init.artifact, where, workspace=workspace, model=model)
     return FoundInit(init, init.short)
+
+
+def _from_hub(init: HubInit, where: str, *, model: str) -> FoundInit:
+    from metapt_explore.models.model_files import read_json
+    from metapt_explore.prompts.exported_files import FACTS_FILE, PROMPT_FILE, find_folder
+    from metapt_explore.prompts.load import find_tensor
+
+    try:
+        folder = find_folder(init.hub, init.revision)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    if not (folder / PROMPT_FILE).is_file():
+        raise UserError(f"{where}: '{init.hub}' holds no prompt of metapt_explore: {PROMPT_FILE} is missing.")
+    facts = read_json(folder / FACTS_FILE, where)
+    if isinstance(facts, dict) and facts.get("model_hash") not in (None, model):
+        made_for = facts.get("model")
+        name = str(made_for.get("name"))[:80] if isinstance(made_for, dict) else "unknown"
+        raise UserError(
+            f"{where}: the prompt '{init.hub}' was made for the model '{name}', whose files are not those of the "
+            "study's model; a prompt means something to its own model only."
+        )
+    stored = find_tensor(folder / PROMPT_FILE, "prompt", where)
+    return FoundInit(init, "hub", {"init": stored.content}, stored=stored)
 
 
 def _from_artifact(init: InitConfig, identifier: str, where: str, *, workspace: Workspace, model: str) -> FoundInit:

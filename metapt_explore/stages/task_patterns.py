@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from metapt_explore.verbalizers.pattern import PatternVerbalizer
 
 
-#: Tasks of one format that requests look at: of hundreds the first, which are drawn at random.
-MOST_OF_FORMAT = 6
+#: Tasks that a look is taken at, of all formats together: where there are more, so many. A mean over them is known well
+#: enough; over six of them it was not.
+MOST_TASKS = 24
+#: Tasks of one format that are looked at where there are many formats.
+FEWEST_OF_FORMAT = 6
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class TaskPatterns:
         row_sets: Which set of rows each pattern reads: rows of one format have the same slots.
         formats: Which format each task is of; None where there is one.
         words: Label words of tasks that have words of their own, by their numbers.
+        most_of_format: Tasks of one format that are looked at: of hundreds the first, which are drawn at random.
     """
 
     tasks: Tasks
@@ -40,19 +44,20 @@ class TaskPatterns:
     row_sets: Sequence[int] = ()
     formats: TaskFormats | None = None
     words: dict[str, list[str]] = field(default_factory=dict)
+    most_of_format: int = MOST_TASKS
 
     def pattern_of(self, task: int) -> PatternVerbalizer:
         """Template and label words of a task."""
         return self.patterns[self.of_task.get(task, 0)]
 
-    def sample(self, most: int) -> list[int]:
-        """The tasks; of several formats so many of each at most, which stand for the others."""
+    def sample(self) -> list[int]:
+        """The tasks; where they are made from raw texts so many of each format at most, which stand for the others."""
         if self.formats is None:
             return sorted(self.tasks)
         of_format: dict[int, list[int]] = {}
         for task in sorted(self.tasks):
             of_format.setdefault(self.formats.of_task[task], []).append(task)
-        return sorted(task for tasks in of_format.values() for task in tasks[:most])
+        return sorted(task for tasks in of_format.values() for task in tasks[: self.most_of_format])
 
 
 def read_formats(tasks: Artifact, names: Sequence[str]) -> tuple[Tasks, TaskFormats | None]:
@@ -105,7 +110,7 @@ def read_patterns(study: StudyConfig, tasks: Artifact, loaded: Backbone) -> Task
             patterns.append(loaded.pattern(reading.reading_of(chosen), where, whole_vocabulary=whole_vocabulary))
             row_sets.append(sets.index(row_set))
             words[str(task)] = list(chosen.values())
-    return TaskPatterns(rows, patterns, of_task, row_sets, formats, words)
+    return TaskPatterns(rows, patterns, of_task, row_sets, formats, words, most_of_format(auxiliary))
 
 
 def readings(auxiliary: AuxiliaryTasksConfig) -> list[tuple[str, LabelsConfig | ClusterClassesFormat, str]]:
@@ -139,7 +144,19 @@ def format_settings(auxiliary: AuxiliaryTasksConfig) -> dict[str, Any]:
 
 def look_settings(auxiliary: AuxiliaryTasksConfig) -> dict[str, Any]:
     """What the id of a look at the tasks holds of the formats: how each is read, and how many tasks of each."""
-    return {**format_settings(auxiliary), "most_of_format": MOST_OF_FORMAT} if auxiliary.formats else {}
+    return {**format_settings(auxiliary), "most_of_format": most_of_format(auxiliary)} if auxiliary.formats else {}
+
+
+def most_of_format(auxiliary: AuxiliaryTasksConfig) -> int:
+    """Tasks of one format that are looked at: formats share the number of all, and none has too few.
+
+    Example:
+        >>> from metapt_explore.config import load_study
+        >>> most_of_format(load_study("unlabelled").auxiliary_tasks)  # three formats
+        8
+    """
+    formats = len(auxiliary.formats) + bool(auxiliary.labels)
+    return max(FEWEST_OF_FORMAT, MOST_TASKS // max(1, formats))
 
 
 def _reading(each: TaskFormat) -> dict[str, Any]:

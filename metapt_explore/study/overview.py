@@ -50,7 +50,7 @@ def asked_of(config: StudyConfig) -> dict[str, int]:
     Example:
         >>> from metapt_explore.config import load_study
         >>> asked_of(load_study("tour"))
-        {'PT': 1, 'PPT': 1, 'MetaPT': 1}
+        {'PT': 1, 'PPT': 1, 'MetaPT': 1, 'PPT and probe': 1}
     """
     seeds = len(config.evaluation.init_seeds)
     of = {method.name: seeds for method in config.methods}

@@ -26,6 +26,7 @@ def test_a_study_written_with_plain_loops(
     study = tmp_path / "tiny.yaml"
     # In PEFT's place, so that both tune the same thing: in float32 only the order of examples is another.
     tree = tiny.study_tree(world, prompt={"length": 3, "placement": "prefix"})
+    tree["methods"].append({"name": "PPT and probe", "kind": "ppt", "verbalizer": {"read": "probe_ensemble"}})
     study.write_text(yaml.safe_dump(tree), encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["tour.py", "--study", str(study), "--dtype", "float32"])
     runpy.run_path(str(BENCHMARKS / "tour.py"), run_name="__main__")

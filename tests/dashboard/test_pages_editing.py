@@ -185,6 +185,21 @@ def test_a_method_is_added_on_the_pretraining_page(show: Open, demo: Workspace) 
     assert demo.index(handmade.NAME) == index, "what is there still answers what it answered"
 
 
+def test_a_rate_of_inner_steps_is_kept_with_the_steps_that_it_is_for(show: Open, demo: Workspace) -> None:
+    """Alone in a file it would be one of plain gradient steps, whatever the form showed beside it."""
+    at = show(demo.folder, "pretraining")
+    shown = at.selectbox(key="method_demo_inner_optimiser").value
+    at.text_input(key="method_demo_name").set_value("long")
+    at.multiselect(key="method_demo_of").set_value(["kmeans"])
+    at.number_input(key="method_demo_inner_lr").set_value(0.05)
+    next(button for button in at.button if button.label == "Add it to the study").click().run()
+    assert not at.exception and not at.error
+    config = demo.study_config(handmade.NAME)
+    added = config.methods[-1]
+    assert isinstance(added, MetaPTMethod) and (added.inner_lr, added.inner_optimiser) == (0.05, shown)
+    assert added.inner_optimiser_among(config.pretraining) == shown
+
+
 def test_the_form_for_a_method_has_the_fields_of_its_class(show: Open, demo: Workspace) -> None:
     def form(at: AppTest) -> set[str]:
         widgets = [*at.selectbox, *at.number_input, *at.checkbox, *at.multiselect]

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import handmade
+import pytest
+from local_hub import TOKEN, LocalHub
 from looking import said
 from streamlit.testing.v1 import AppTest
 from waiting import LIMIT
@@ -26,7 +28,7 @@ def test_a_prompt_is_packed_and_classifies(show: Open, copied: Workspace, tmp_pa
     at.button(key="make_export").click().run(timeout=LIMIT)
     assert not at.exception and not at.error
     ((files, archive),) = at.session_state["exports"].values()
-    assert set(files) == {"prompt.safetensors", "prompt.json", "README.md"}
+    assert set(files) == {"prompt.safetensors", "prompt.json", "README.md", "prompt_pipeline.py"}
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         opened.extractall(tmp_path / "out")
     assert PromptFacts.load(tmp_path / "out").made_by["task"] == "mood"
@@ -35,6 +37,26 @@ def test_a_prompt_is_packed_and_classifies(show: Open, copied: Workspace, tmp_pa
     assert any("Soft prompt of MetaPT" in code.value for code in at.code)
     commands = "\n".join(code.value for code in at.code)
     assert "metapt classify --prompt" in commands and "metapt run tiny.yaml" in commands
+
+
+def test_a_prompt_goes_to_a_hub(
+    show: Open, copied: Workspace, a_hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a token in the environment; without one the page says which variable it looks at."""
+    monkeypatch.delenv("HF_TOKEN")
+    at = show(copied.folder, "export")
+    at.button(key="make_export").click().run(timeout=LIMIT)
+    assert at.button(key="push_now").disabled and "HF_TOKEN" in said(at, "info")
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    at.text_input(key="push_name").set_value("another/mood").run()
+    assert "HF_TOKEN" not in said(at, "info") and TOKEN not in str(at)
+    at.button(key="push_now").click().run(timeout=LIMIT)
+    assert "may not write to 'another'" in said(at, "error") and not a_hub.repositories
+    at.text_input(key="push_name").set_value("somebody/mood").run()
+    at.button(key="push_now").click().run(timeout=LIMIT)
+    assert not at.exception and not at.error and "somebody/mood/commit" in said(at, "success")
+    ((files, _),) = at.session_state["exports"].values()
+    assert a_hub.repositories["somebody/mood"].files == files
 
 
 def test_a_prompt_of_another_number_of_examples(show: Open, matched: Path) -> None:

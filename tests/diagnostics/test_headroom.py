@@ -75,14 +75,19 @@ def test_means_of_little() -> None:
 def test_displacement_from_settings_and_from_steps() -> None:
     tuned = {"learning_rates": [0.5, 0.1]}
     method = MethodConfig(name="m", kind="metapt", clustering="kmeans", outer_lr=0.02, tuning=tuned)
-    known = expected(method, load_study("tour"))  # type: ignore[arg-type]
+    tour = load_study("tour")
+    alike = expected(method, tour)  # type: ignore[arg-type]
+    assert alike.inner == tour.evaluation.learning_rates[0], "a step of Adam is as long as its rate"
+    gradient = tour.pretraining.model_copy(update={"inner_optimiser": "gradient"})
+    plain = tour.model_copy(update={"pretraining": gradient})
+    known = expected(method, plain)  # type: ignore[arg-type]
     assert (known.inner, known.outer, known.tuning, known.ratio) == (None, 0.02, 0.5, None) and known.warning == ""
-    told = expected(method, load_study("tour"), gradient=0.01)  # type: ignore[arg-type]
+    told = expected(method, plain, gradient=0.01)  # type: ignore[arg-type]
     assert (
         told.inner == pytest.approx(0.03 * 0.01) and "1667 times less" in told.warning
     )  # one step at the default rate
     half = MethodConfig(name="m", kind="metapt", clustering="kmeans", inner_steps=2, inner_lr=3.0, adapted=0.25)
-    quarter = expected(half, load_study("tour"), gradient=0.01)  # type: ignore[arg-type]
+    quarter = expected(half, tour, gradient=0.01)  # type: ignore[arg-type]
     assert quarter.inner == pytest.approx(2 * 3.0 * 0.01 / 2)
     evaluation = EvaluationConfig(tasks=["trec"], learning_rates=[0.064, 0.001, 0.016])
     assert tuning_rate(MethodConfig(name="PT", kind="pt"), evaluation) == 0.016

@@ -34,6 +34,7 @@ def small(world: Path) -> dict[str, Any]:
         "learning_rates": [0.01, 0.05],
         "steps": 4,
         "batch_size": 4,
+        "read": "words",
         "seed": 7,
         "settings": {"model": {"dtype": "float32", "device": "cpu"}},
     }
@@ -43,6 +44,18 @@ def small(world: Path) -> dict[str, Any]:
 def rows() -> Rows:
     """Eight rows of each class."""
     return make_rows(8)
+
+
+@pytest.fixture(scope="session")
+def other_rows() -> Rows:
+    """Five rows of each class that nobody was fitted to."""
+    return make_rows(5, seed=99)
+
+
+@pytest.fixture(scope="session")
+def few_rows() -> Rows:
+    """Two rows of each class: too few to choose anything by."""
+    return make_rows(2)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from sklearn.exceptions import NotFittedError
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
 from metapt_explore.estimators.classifier import PromptClassifier
+from metapt_explore.export.prompt_pipeline import load_prompt
 from metapt_explore.study.study import Study
 
 Rows = tuple[list[str], list[str]]
@@ -96,6 +97,23 @@ def test_two_rows_a_class_have_a_fixed_recipe(small: dict[str, Any], rows: Rows)
     assert few.exported_.facts.made_by["rows"]["train"] == 4
     with pytest.raises(UserError, match="read='words'"):
         PromptClassifier(**own, read="probe_ensemble").fit(rows[0][:4], rows[1][:4])
+
+
+def test_a_probe_is_read_where_dev_weighs_it(small: dict[str, Any], rows: Rows, tmp_path: Path) -> None:
+    """By default; the tuned prompt is the same, and a saved folder reads the same with and without this package."""
+    own = {name: value for name, value in small.items() if name != "read"}
+    both, words = PromptClassifier(**own).fit(*rows), PromptClassifier(**small).fit(*rows)
+    assert both.exported_.facts.probe is not None and words.exported_.facts.probe is None
+    assert torch.equal(both.prompt_, words.prompt_)
+    few = PromptClassifier(**{**own, "learning_rates": 0.01}).fit(rows[0][:4], rows[1][:4])
+    calibrated = {**small["settings"], "verbalizer": {"calibration": "content_free"}}
+    asked = PromptClassifier(**{**own, "settings": calibrated}).fit(*rows)
+    assert few.exported_.facts.probe is None and asked.exported_.facts.probe is None
+    both.save_pretrained(tmp_path)
+    classify = load_prompt(tmp_path)
+    shares = [{each["label"]: each["score"] for each in answer} for answer in classify(rows[0], top_k=None)]
+    expected = both.predict_proba(rows[0])
+    assert np.allclose([[each[name] for name in both.classes_] for each in shares], expected, atol=1e-5)
 
 
 def test_validation_rows_are_dev(small: dict[str, Any], rows: Rows) -> None:

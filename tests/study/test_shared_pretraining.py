@@ -57,9 +57,10 @@ def test_averaging_is_shared_and_a_methods_own_overrides_it(world: Path, tmp_pat
 @pytest.mark.parametrize(
     ("shared", "own", "rate"),
     [
-        ({}, {}, 0.03),
-        ({"inner_optimiser": "adam"}, {}, 0.064),
-        ({}, {"inner_optimiser": "adam"}, 0.064),
+        ({}, {}, 0.064),
+        ({}, {"order": "exact"}, 0.03),
+        ({"inner_optimiser": "gradient"}, {}, 0.03),
+        ({"inner_optimiser": "gradient"}, {"inner_optimiser": "adam"}, 0.064),
         ({"inner_optimiser": "adam"}, {"inner_optimiser": "gradient"}, 0.03),
         ({"inner_optimiser": "adam", "inner_lr": 0.2}, {}, 0.2),
         ({"inner_optimiser": "adam", "inner_lr": 0.2}, {"inner_lr": 0.1}, 0.1),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from metapt_explore.results.find_lineage import lineage
 from metapt_explore.results.record import record_of
 from metapt_explore.stages.drawn_tasks import drawn_tasks
 from metapt_explore.stages.format_rows import FormatRows
-from metapt_explore.stages.task_patterns import read_formats, read_patterns
+from metapt_explore.stages.task_patterns import most_of_format, read_formats, read_patterns
 from metapt_explore.storage.artifact import Artifact
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study
@@ -122,6 +124,17 @@ def test_requests_read_each_task_in_its_own_way(study: Study) -> None:
     }
 
 
+@pytest.mark.parametrize(("kinds", "most"), [(1, 24), (2, 12), (3, 8), (5, 6)])
+def test_formats_share_the_tasks_that_are_looked_at(study: Study, kinds: int, most: int) -> None:
+    """Six of the hundreds of tasks of one format told nothing: intervals from −0.6 to 1.2."""
+    auxiliary = study.config.auxiliary_tasks
+    formats = [auxiliary.formats[0]] * (kinds - bool(auxiliary.labels))
+    assert most_of_format(auxiliary.model_copy(update={"formats": formats})) == most
+    reading = read_patterns(study.config, tasks_of(study), study.backbone)
+    counts = Counter(reading.formats.of_task[task] for task in reading.sample())
+    assert max(counts.values()) <= reading.most_of_format == most_of_format(auxiliary)
+
+
 def test_tasks_of_several_formats_have_the_gradients_that_each_has_alone(study: Study) -> None:
     """And in fewer passes: tasks that differ in words alone share them."""
     reading = read_patterns(study.config, tasks_of(study), study.backbone)
@@ -129,7 +142,7 @@ def test_tasks_of_several_formats_have_the_gradients_that_each_has_alone(study: 
     prompt = study.prompt("MetaPT").tensors("prompt")["prompt"]
     draws = {
         task: balanced_draws(reading.tasks[task], 8, draws=2, rng=np.random.default_rng(task))[0]
-        for task in reading.sample(3)
+        for task in replace(reading, most_of_format=3).sample()
     }
     found: dict[str, list[Any]] = {}
     passes = []

@@ -12,6 +12,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from metapt_explore.config import ClusteringConfig, MethodConfig, StudyConfig
 from metapt_explore.config.kinds import Kind
+from metapt_explore.config.learners import MetaPTMethod
+from metapt_explore.config.pretraining import InnerOptimiser
 
 #: Fields that have a widget of their own.
 APART = ("name", "clustering", "like", *MethodConfig.told_by, *ClusteringConfig.told_by)
@@ -88,23 +90,36 @@ def _numbers(cls: type[Kind], config: StudyConfig, key: str, present: Kind | Non
     columns = st.columns(3)
     changed: dict[str, Any] = {}
     fields = [name for name in cls.model_fields if name not in APART and _kind_of_value(cls.model_fields[name])]
-    # The inner rate by default depends on the inner optimiser: that is asked for first.
-    for index, name in enumerate(sorted(fields, key=lambda name: name == "inner_lr")):
+    own = {name: value for name in fields if (value := getattr(present, name, None)) is not None}
+    for index, name in enumerate(sorted(fields, key=_asked_late)):
         field, at = cls.model_fields[name], f"{key}_{name}"
         default = getattr(config.pretraining, name, None) if field.default is None else field.default
-        if name == "inner_lr":
-            before = getattr(present, "inner_optimiser", None) or config.pretraining.inner_optimiser
-            optimiser = changed.get("inner_optimiser", before)
-            default = config.inner_lr(optimiser)
-            at += "" if optimiser == before else f"_{optimiser}"
-        own = getattr(present, name, None)
-        shown = default if own is None else own
+        if name in ("inner_optimiser", "inner_lr"):
+            before, now = (_inner_optimiser(config, cls, given) for given in (own, own | changed))
+            default = now if name == "inner_optimiser" else config.inner_lr(now)
+            at += "" if now == before else f"_{now}"
+        shown = own.get(name, default)
         if shown is None or shown is PydanticUndefined:
             continue
         value = _ask(columns[index % 3], name, field, default=shown, key=at)
         if value != shown:
             changed[name] = value
+            if name == "inner_lr":  # a rate that stands alone is one of plain gradient steps
+                changed.setdefault("inner_optimiser", now)
     return changed
+
+
+def _asked_late(name: str) -> int:
+    """Asked in this order: the inner rate depends on the inner optimiser, and that on whether steps are exact."""
+    return {"inner_optimiser": 1, "inner_lr": 2}.get(name, 0)
+
+
+def _inner_optimiser(config: StudyConfig, cls: type[Kind], given: dict[str, Any]) -> InnerOptimiser:
+    """How inner steps are taken by a method with these settings."""
+    assert issubclass(cls, MetaPTMethod)
+    chosen = {key: given[key] for key in ("order", "inner_optimiser", "inner_lr") if key in given}
+    method = cls.model_construct(name="", clustering="", **chosen)
+    return method.inner_optimiser_among(config.pretraining)
 
 
 def _ask(box: DeltaGenerator, name: str, field: FieldInfo, *, default: Any, key: str) -> Any:

@@ -15,6 +15,7 @@ import streamlit as st
 from metapt_explore.config import StudyConfig
 from metapt_explore.config.support import pretrained_at
 from metapt_explore.dashboard.parts import messages, shared
+from metapt_explore.dashboard.parts.push_prompt import push_to_hub
 from metapt_explore.errors import UserError
 from metapt_explore.escaping import file_name
 from metapt_explore.results.study_order import order_of
@@ -93,10 +94,13 @@ def _prompt(workspace: Workspace, name: str, config: StudyConfig) -> None:
         st.caption(messages.plain(f"In it: {', '.join(sorted(files))}."))
         with st.expander("Model card, with code that uses the prompt", key="card", expanded=True):
             st.code(files["README.md"].decode(), language="markdown", wrap_lines=True)
+        with messages.guard():
+            push_to_hub(files, key)
     setting = ["--out", "my-prompt", "--workspace", str(workspace.folder)]
     st.caption("The same in a terminal, and its use:")
     st.code(
-        f"{shlex.join(['metapt', 'export', name, *words, *setting])}\nmetapt classify --prompt my-prompt < texts.txt",
+        f"{shlex.join(['metapt', 'export', name, *words, *setting])}\nmetapt classify --prompt my-prompt < texts.txt\n"
+        "metapt push my-prompt owner/name",
         language="bash",
         wrap_lines=True,
     )
