@@ -1,4 +1,4 @@
-"""Processes, SLURM and Ray themselves, on this machine: two workers answer what one process does, whatever befalls."""
+"""Processes and SLURM themselves, on this machine: two workers answer what one process does, whatever befalls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from forked_engine import Serial
-from real_run import PROMPTS, WITHOUT_RAY, RealRun
+from real_run import PROMPTS, RealRun
 from waiting import wait
 
 from metapt_explore.config.machine import SlurmConfig, machine_config
@@ -69,32 +69,6 @@ def test_slurm(serial: Serial, tmp_path: Path, slurm_environment: dict[str, str]
             read_json(file) for file in run.ended.glob("*.batch.json") if file.name.partition(".")[0] > max(before)
         ]
         assert not kept & {key for record in later for key in record["cells"]}, "what runs was taken over"
-
-
-@WITHOUT_RAY
-def test_ray(serial: Serial, tmp_path: Path) -> None:
-    """The coordinator is killed, and the next one is cancelled: each time workers end with a checkpoint."""
-    with RealRun(serial, tmp_path, "ray", os.environ) as run:
-        run.start_held()
-        run.kill()
-        _assert_stopped(run, run.folder)
-        run.start()
-        run.wait_for_both()
-        (run.workspace.study_folder("tiny") / "cancel").touch()
-        assert run.wait_for_end() == 130, run.told()
-        _assert_stopped(run, run.ended)
-        run.let_go()
-        run.start("here")
-        assert run.wait_for_end() == 0, run.told()
-        run.assert_as_serial()
-
-
-def _assert_stopped(run: RealRun, folder: Path) -> None:
-    """Both workers end, say so in that folder, and leave a checkpoint."""
-    wait(lambda: not run.workers(), run.told)
-    said = [read_json(file) for file in sorted(folder.glob("*.worker.json"))[-2:]]
-    assert [record["state"] for record in said] == ["stopped", "stopped"], run.told()
-    assert len(list(run.workspace.folder.glob("artifacts/prompt-*/checkpoint/*"))) == 2
 
 
 def test_a_script_is_a_job_array_that_can_be_read(tmp_path: Path) -> None:
