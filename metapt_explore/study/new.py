@@ -52,7 +52,7 @@ SCALES = (
     ),
     Scale(
         "a first answer",
-        "Five pairs of seeds, the fewest that a verdict takes. Large differences show. `Predict the cost`: how long.",
+        "Five pairs of seeds, the fewest for a verdict. Shows large differences. *Predict the cost* says how long.",
         {"steps": 60, "meta_batch_size": 4, "support_size": 8, "query_size": 8},
         {
             "shots": 16, "data_seeds": [13, 21, 42, 87, 100], "init_seeds": [0, 1, 2, 3, 4], "pairing": "paired",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -68,6 +69,17 @@ def title_of(file: Path, workspace: Workspace) -> str:
         'texts'
     """
     return ADDED.sub("", _bare(file)) if file.absolute().parent == workspace.folder / "uploads" else _bare(file)
+
+
+def by_given_names(said: str, workspace: Workspace) -> str:
+    """A sentence in which uploads are called as their owner called them, not by where they are kept.
+
+    Example:
+        >>> by_given_names("/w/uploads/my-texts-982d9e3e.csv, line 3: no text.", Workspace("/w"))
+        'my-texts.csv, line 3: no text.'
+    """
+    kept = re.escape(f"{workspace.folder / 'uploads'}{os.sep}")
+    return re.sub(rf"{kept}([\w.-]+?)(?:-[0-9a-f]{{8}}|{MENDED})+((?:\.\w+){{1,2}})", r"\1\2", said)
 
 
 def _bare(file: Path) -> str:

@@ -49,6 +49,24 @@ OVER = """() => [...document.querySelectorAll('.js-plotly-plot')].filter(e => e.
         .filter(panel => box.left < panel.right - 2 && panel.left < box.right - 2
             && box.top < panel.bottom - 2 && panel.top < box.bottom - 2)
         .map(() => `a legend lies over a panel: ${legend.textContent.slice(0, 60)}`) })"""
+#: Tables that go on to the right without a sign of it (`style.css` draws it while there is more to see).
+CUT = """() => [...document.querySelectorAll('[data-testid=stDataFrame]')].filter(e => {
+    const rows = e.checkVisibility() && e.querySelector('.dvn-scroller');
+    const sign = getComputedStyle(e, '::after');
+    return rows && rows.scrollWidth > rows.clientWidth + 8 && (sign.content === 'none' || sign.opacity === '0') })
+    .map(e => `a table is cut and does not show it: ${e.className}`)"""
+#: What stands at the top of the page, under Streamlit's bar.
+COVERED = """() => { document.querySelector('[data-testid=stMain]').scrollTo(0, 0);
+    const bar = document.querySelector('[data-testid=stHeader]').getBoundingClientRect().bottom;
+    return [...document.querySelectorAll('[data-testid=stMainBlockContainer] :is(p, h1, a, button)')]
+        .filter(e => e.checkVisibility() && e.getBoundingClientRect().height > 0)
+        .filter(e => e.getBoundingClientRect().top < bar - 1)
+        .map(e => `lies under the bar: ${e.textContent.slice(0, 60)}`) }"""
+#: Steps of a study that stand in uneven rows, at the width that the window has.
+UNEVEN = """() => { const tops = [...document.querySelectorAll('.st-key-steps [data-testid=stColumn]')]
+    .map(e => Math.round(e.getBoundingClientRect().top));
+    const rows = [...new Set(tops)].map(top => tops.filter(each => each === top).length);
+    return rows.some(row => row !== rows[0]) ? [`steps stand in rows of ${rows}`] : [] }"""
 #: Signs of Markdown that are seen: `code`, *words*, escapes; not in code, which may hold anything.
 SIGNS = """() => [...document.querySelectorAll('[data-testid=stApp] *')]
     .filter(e => !e.children.length && e.checkVisibility() && !e.closest('pre, code, canvas, table'))
@@ -126,18 +144,34 @@ def on_a_telephone(page: Any) -> list[str]:
         page.wait_for_function(FITS, timeout=10_000)  # tables follow the window after a moment
     except Late:
         faults = [f"wider than 390 pixels: {element}" for element in page.evaluate(TOO_WIDE)]
-    faults += page.evaluate(OVER)
+    faults += page.evaluate(OVER) + page.evaluate(CUT) + page.evaluate(COVERED)
+    page.set_viewport_size(before)
+    return faults
+
+
+def in_even_rows(page: Any) -> list[str]:
+    """Widths at which the steps of a study stand in uneven rows."""
+    before, faults = page.viewport_size, []
+    for width in (390, 768, 1024, 1280, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(300)
+        faults += [f"{width} pixels: {fault}" for fault in page.evaluate(UNEVEN)]
     page.set_viewport_size(before)
     return faults
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> None:
-    """The workspace of `address` with the finished example in it."""
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workspace of `address` with the finished example in it, and a study that waits, of which each page tells."""
+    from metapt_explore.config import load_study
+    from metapt_explore.jobs import queue
     from metapt_explore.storage.workspace import Workspace
     from metapt_explore.study.example import open_example
 
-    open_example(Workspace(tmp_path / "workspace"))
+    monkeypatch.setenv("METAPT_WORKERS", "0")  # it waits for good
+    workspace = Workspace(tmp_path / "workspace")
+    open_example(workspace)
+    queue.enqueue(workspace, load_study("tour"))
 
 
 def test_every_page_is_for_everybody(opened: None, address: str) -> None:
@@ -151,7 +185,7 @@ def test_every_page_is_for_everybody(opened: None, address: str) -> None:
         errors: list[str] = []
         page.on("console", lambda said: said.type == "error" and errors.append(f"{said.text} {said.location['url']}"))
         page.on("requestfailed", lambda request: errors.append(f"{request.url}: {request.failure}"))
-        page.goto(address)
+        page.goto(f"{address}/?study=tour-example")
         page.wait_for_selector("h1")
         for number, title in enumerate(TITLES):
             if number:
@@ -165,6 +199,8 @@ def test_every_page_is_for_everybody(opened: None, address: str) -> None:
             here += [f"dark: {fault}" for fault in findings(page, "color-contrast") + page.evaluate(PALE)]
             page.emulate_media(color_scheme="light")
             here += on_a_telephone(page) + by_keyboard(page)  # tooltips of what has the focus fade in
+            if not number:
+                here += in_even_rows(page)
             faults += [f"{title}: {fault}" for fault in here]
         browser.close()
     faults += [error for error in errors if not any(probe in error for probe in PROBES)]

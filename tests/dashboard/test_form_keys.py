@@ -79,7 +79,7 @@ OF_SOURCE = "starter file hub subset split revision columns.text columns.text_pa
 YAML = {
     "found out from the machine or the model's files; set where that goes wrong": "model.family model.sentinel "
     "model.dtype model.device model.device_map model.quantised model.pass_memory_gib model.rows_per_pass "
-    "model.text_state_gib model.second_tier_gib encoder.batch_size",
+    "model.text_state_gib model.second_tier_gib model.cuda_graphs encoder.batch_size",
     "pins a version of something on the hub, for records": "model.revision encoder.revision texts.revision "
     "baselines.revision",
     "a second source of rows": under("labelling.train", OF_SOURCE)

@@ -52,6 +52,7 @@ def test_a_running_study_shows_its_cells_and_workers(show: Open, workspace: Work
     assert (running["state"], running["finished"], running["worker"]) == ("running", "25 %", "gpu2:13")
     assert (failed["state"], failed["reason"]) == ("failed", "it found no cluster")
     assert (made["state"], made["finished"], made["worker"]) == ("finished", "100 %", "gpu1:12")
+    assert all(shown.columns), "each column has a name"
     assert rows["score"]["state"] == "waiting" and rows["fewshot/PT/mood/0"]["state"] == "submitted"
     assert next(iter(rows)) == "prompt/PT/0", "what changes comes first"
 

@@ -157,6 +157,8 @@ def test_scores_of_earlier_versions_beside_new_ones_and_alone(show: Open, copied
 def test_nearest_clusters_are_asked_for(show: Open, copied: Workspace) -> None:
     at = tab(show(copied.folder, "errors"), "errors_tabs", "Slices")
     assert at.selectbox(key="errors_by").options == ["class", "length"]
+    named = [str(column).strip() for frame in at.dataframe for column in frame.value.columns]
+    assert named and all(named), "a column without a name says nothing"
     at.button(key="ask_slices").click().run()
     assert not at.exception and not at.error
     request = queue.read_request(copied, "tiny")

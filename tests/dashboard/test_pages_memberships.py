@@ -12,7 +12,9 @@ from looking import metrics, said
 from streamlit.testing.v1 import AppTest
 
 from metapt_explore.config import StudyConfig, parse
+from metapt_explore.dashboard.parts import cluster_memberships
 from metapt_explore.jobs import queue
+from metapt_explore.statistics.numbers import number
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study
 
@@ -27,7 +29,9 @@ def test_they_are_offered_and_asked_for(show: Open, demo: Workspace, monkeypatch
     assert at.button(key="ask_memberships").disabled
 
 
-def test_uncertain_texts_and_the_clusters_of_one_text(world: Path, tmp_path: Path, show: Open) -> None:
+def test_uncertain_texts_and_the_clusters_of_one_text(
+    world: Path, tmp_path: Path, show: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clusterings = [
         {"name": "dense", "algorithm": "hdbscan", "min_cluster_size": 8, "min_samples": 2, "outliers": "own_task"},
         {"name": "topics", "algorithm": "known_groups"},
@@ -49,5 +53,11 @@ def test_uncertain_texts_and_the_clusters_of_one_text(world: Path, tmp_path: Pat
     at.number_input(key=f"member_{study.clusters('dense').id}").set_value(3).run()
     members = next(box.value for box in at.dataframe if list(box.value.columns) == ["cluster", "probability"])
     assert members["probability"].iloc[0] == pytest.approx(float(found.loc[3].max()), abs=1e-3)
+    assert "together" not in said(at, "caption")
+    monkeypatch.setattr(cluster_memberships, "CLUSTERS_SHOWN", 1)  # of hundreds of clusters not all are listed
+    at.run()
+    probabilities = found.loc[3].astype(float)
+    rest, hidden = probabilities.sum() - probabilities.max(), len(probabilities) - 1
+    assert f"All {hidden} others together: {number(rest, 3)}." in said(at, "caption")
     at.selectbox(key="clustering").select("topics").run()
     assert not at.exception and any("This is a control" in str(box.value) for box in at.caption)

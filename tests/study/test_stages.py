@@ -16,6 +16,7 @@ from metapt_explore.stages.base import Stage
 from metapt_explore.stages.fewshot import FewShot
 from metapt_explore.stages.prompt import Prompt
 from metapt_explore.stages.registry import REQUESTS, STAGES, UNTIL, asked, needs_model, parts_until, shares
+from metapt_explore.stages.split import Split
 from metapt_explore.stages.texts import Texts
 from metapt_explore.storage.workspace import Workspace
 from metapt_explore.study.study import Study
@@ -91,3 +92,11 @@ def test_an_unknown_request_and_an_unknown_end_are_named(world: Path, tmp_path: 
 def test_every_stage_says_what_it_is() -> None:
     for stage in STAGES:
         assert issubclass(stage, Stage) and stage.kind and stage.part and not stage.__abstractmethods__
+
+
+def test_few_shot_rows_do_not_depend_on_the_model(world: Path, tmp_path: Path) -> None:
+    """So a second study with another model and no methods is scored on the same rows (docs/baselines.md)."""
+    other = {"model": {"name": str(world / "encoder"), "max_text_tokens": 9}, "name": "other"}
+    second = study_of(world, tmp_path, methods=[], baselines=["tfidf"], **other)
+    rows = [Split(study, study.tasks["mood"]).id for study in (study_of(world, tmp_path), second)]
+    assert rows[0] == rows[1]

@@ -125,6 +125,9 @@ def _one_text(view: View, found: Artifact, rows: int) -> None:
         hide_index=True,
         column_config={"probability": PROBABILITY},
     )
+    if len(probabilities) > len(best):
+        rest = probabilities.sum() - probabilities[best].sum()
+        st.caption(f"All {len(probabilities) - len(best):,} others together: {number(rest, 3)}.")
     if (left := 1 - probabilities.sum()) > 0.005:
         st.caption(f"In none of them: {number(left, 3)}.")
 

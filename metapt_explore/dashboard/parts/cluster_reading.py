@@ -124,7 +124,7 @@ def read(study: str, view: View, *, lasso: list[int], chosen: Chosen) -> None:
         selection_mode="single-row",
     )
     cut = f"The {MOST_TEXTS} surest of {len(members):,} texts" if len(members) > MOST_TEXTS else "Texts"
-    st.caption(f"{cut}, surest first. Tick one to see its neighbours.")
+    st.caption(f"{cut}, surest first. Tick one to see its neighbours. {drawing.READ_WHOLE}")
     if of_several:
         shares = members["cluster"].map(names).value_counts()
         said = ", ".join(f"{name} {count:,}" for name, count in shares.head(MOST_CLUSTERS).items())

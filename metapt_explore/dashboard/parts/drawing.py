@@ -24,6 +24,8 @@ from metapt_explore.texts.report import DataReport, label_warnings
 
 #: Cells of the largest table whose numbers are written out one by one.
 MOST_CELLS = 100_000
+#: Stands below tables of texts, which cut long ones.
+READ_WHOLE = "Double-click a text to read all of it."
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

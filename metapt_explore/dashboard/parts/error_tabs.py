@@ -151,9 +151,12 @@ def _rows(pair: ChosenPair, found: RowComparison) -> None:
     hidden = (
         ""
         if "text" in pair.decisions.rows
-        else (" A record holds no texts: they are shown where a study of this workspace has the same rows.")
+        else "A record holds no texts: they are shown where a study of this workspace has the same rows."
     )
-    st.caption(f"{len(table):,} rows. Per cent of the {found.seeds} pairs of seeds at which a method is right.{hidden}")
+    st.caption(
+        f"{len(table):,} rows. Per cent of the {found.seeds} pairs of seeds at which a method is right. "
+        f"{hidden or drawing.READ_WHOLE}"
+    )
 
 
 def _mistaken(pair: ChosenPair) -> None:
@@ -225,4 +228,7 @@ def _slices(pair: ChosenPair) -> None:
     wide = written.pivot(index=["slice", "rows", "few"], columns="method", values="right")
     wide = wide.loc[written.drop_duplicates("slice").set_index(["slice", "rows", "few"]).index, list(pair.by_method)]
     wide.columns = pd.Index([f"{name}: right, %" for name in wide.columns])
-    drawing.show_table(wide.reset_index().rename(columns={"few": ""}), key="slices_table", hide_index=True)
+    shown = wide.reset_index()
+    # A column for which no slice has a word would be an empty one.
+    shown = shown.rename(columns={"few": "note"}) if shown["few"].any() else shown.drop(columns="few")
+    drawing.show_table(shown, key="slices_table", hide_index=True)

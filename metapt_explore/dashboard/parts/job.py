@@ -264,7 +264,10 @@ def _show_workers(workspace: Workspace, name: str) -> None:
     table = pd.DataFrame(rows)[["key", "state", "fraction", "worker", "reason"]]
     table["fraction"] = [f"{100 * share:.0f} %" for share in table["fraction"]]
     table.columns = ["cell", "state", "finished", "worker", "reason"]
-    drawing.show_table(table, key="workers", hide_index=True)
+    if not table["reason"].any():  # why a cell failed, where one did
+        table = table.drop(columns="reason")
+    columns = {"reason": st.column_config.TextColumn(width="large")}
+    drawing.show_table(table, key="workers", hide_index=True, column_config=columns)
 
 
 def _stop_left(workspace: Workspace, name: str) -> None:

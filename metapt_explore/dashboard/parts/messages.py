@@ -14,6 +14,8 @@ from pyarrow.lib import ArrowException
 from metapt_explore import escaping
 from metapt_explore.errors import UserError
 from metapt_explore.storage.integrity import DamagedFile
+from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.uploads import by_given_names
 
 #: Errors that damaged files raise; any other is a bug and shows as one.
 DAMAGE = (OSError, ArrowException, KeyError, IndexError, ValueError, TypeError, AttributeError)
@@ -56,7 +58,7 @@ def guard(folder: Path | None = None) -> Iterator[None]:
     except DamagedFile as error:  # its message has advice
         st.error(sentence(error))
     except UserError as error:
-        st.error(sentence(f"{error} {advise(folder) if folder else ''}"))
+        st.error(sentence(f"{by_given_names(str(error), Workspace())} {advise(folder) if folder else ''}"))
     except DAMAGE as error:
         log.exception("A page could not read %s", folder or "a file")
         named = f"{folder} is damaged: " if folder else ""

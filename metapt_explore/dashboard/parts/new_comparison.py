@@ -209,7 +209,8 @@ def _compared_with(other_shots: list[int]) -> dict[str, Any]:
         "Readers together: *PPT and probe* averaged with a logistic regression on embeddings",
         key="new_together",
         disabled=not probe,
-        help="The best of thirteen rivals on the recorded starter tasks; embeddings are the sentence encoder's.",
+        help="The best of thirteen rivals on the recorded starter tasks. Embeddings are the sentence encoder's, or of "
+        "the one that you choose for *logistic regression on embeddings* below.",
     )
     baselines = st.multiselect(
         "Other ways to use the same few rows",

@@ -15,6 +15,7 @@ from metapt_explore.dashboard.parts.kept_upload import stamp_of
 from metapt_explore.dashboard.parts.new_source import stamp, table_of
 from metapt_explore.errors import UserError
 from metapt_explore.storage.workspace import Workspace
+from metapt_explore.study.uploads import by_given_names
 from metapt_explore.study.vector_files import VectorsFit, check_fit
 from metapt_explore.texts.rows import cell_text
 
@@ -68,7 +69,7 @@ def choose_vectors(workspace: Workspace, source: SourceConfig, rows: Sequence[in
             settings.model_dump_json(), stamp_of(file), source.model_dump_json(), stamp(source), file_rows, _rows=rows
         )
     except (UserError, OSError, ValueError) as error:
-        reason = str(error) if isinstance(error, UserError) else messages.reason(error)
+        reason = by_given_names(str(error), workspace) if isinstance(error, UserError) else messages.reason(error)
         st.error(messages.sentence(reason))
         return OwnFile(None, reason)
     st.success(messages.sentence(fit.said))

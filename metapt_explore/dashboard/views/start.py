@@ -110,7 +110,9 @@ def _open_example(workspace: Workspace) -> None:
 def _pipeline(workspace: Workspace, name: str) -> None:
     """The stages as boxes with what exists; each leads to its page."""
     steps = pipeline(workspace, shared.study_config(workspace, name))
-    for box, step in zip(st.columns(len(steps)), steps, strict=True):
+    with st.container(key="steps"):  # rows of six, three or two (`style.css`)
+        boxes = st.columns(len(steps))
+    for box, step in zip(boxes, steps, strict=True):
         with box.container(border=True, height="stretch"):
             st.page_link(shared.page_file(PAGES[step.name]), label=step.name, icon=SIGNS.get(step.status, NOTHING))
             st.caption(messages.sentence(_said(step)))

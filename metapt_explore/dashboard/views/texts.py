@@ -46,7 +46,10 @@ def _decontamination(texts: Artifact, config: StudyConfig) -> None:
         drawing.data_report(summary["report"], own_labels=own_labels)
     if leaks:
         with st.expander("Dropped for overlap with dev or test rows", key="leaks_box"):
-            drawing.show_table(drawing.table(texts, "leaks"), key="leaks", hide_index=True)
+            rows = drawing.table(texts, "leaks")
+            # A study that came without its texts has empty ones.
+            drawing.show_table(rows.loc[:, (rows != "").any()], key="leaks", hide_index=True)
+            st.caption(drawing.READ_WHOLE)
 
 
 def _whole() -> None:
