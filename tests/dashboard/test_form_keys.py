@@ -104,8 +104,9 @@ YAML = {
         "min_words max_words shown_words words options option_words clustering n_tasks classes min_per_class",
     ),
     "a start out of another study or file": "prompt.init.kind prompt.init.text prompt.init.file prompt.init.tensor "
-    "prompt.init.peft prompt.init.artifact methods.init.kind methods.init.text methods.init.file methods.init.tensor "
-    "methods.init.peft methods.init.artifact",
+    "prompt.init.peft prompt.init.hub prompt.init.revision prompt.init.artifact methods.init.kind methods.init.text "
+    "methods.init.file methods.init.tensor methods.init.peft methods.init.hub methods.init.revision "
+    "methods.init.artifact",
     "experiments with how classes are read": "verbalizer.decode verbalizer.read verbalizer.calibration "
     "verbalizer.content_free verbalizer.automatic_words methods.verbalizer.decode methods.verbalizer.calibration "
     "methods.verbalizer.content_free methods.verbalizer.automatic_words",
