@@ -13,6 +13,7 @@ import json
 import statistics
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,12 @@ CASES = (
 )
 
 
-def write_model(folder: Path) -> None:
-    """A random T5 of the size of T5-base, with a word-level tokenizer."""
+#: T5-base, as its config.json has it.
+SHAPE = {"d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12, "d_kv": 64}
+
+
+def write_model(folder: Path, shape: Mapping[str, int] = SHAPE) -> None:
+    """A random T5 of a shape, with a word-level tokenizer."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
@@ -79,8 +84,7 @@ def write_model(folder: Path) -> None:
         folder
     )
     torch.manual_seed(0)
-    size: dict[str, Any] = {"d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12, "d_kv": 64}
-    size |= {"vocab_size": VOCABULARY, "decoder_start_token_id": 0}
+    size: dict[str, Any] = {**shape, "vocab_size": VOCABULARY, "decoder_start_token_id": 0}
     config = T5Config(**size)
     T5ForConditionalGeneration(config).save_pretrained(folder)
 

@@ -3,13 +3,18 @@
 Machines that test this package have no GPU. On this device every operation gives what the CPU gives, and refuses what
 CUDA refuses: tensors of two devices in one operation (but for numbers without dimensions, and indices), ``numpy()``.
 It says nothing of CUDA's own kernels, speed or memory.
+
+It counts where Python would wait for a card (`WAITS`): numbers that are read back, results whose size depends on
+numbers, and copies out of memory that is not pinned.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -24,6 +29,20 @@ ATEN = torch.ops.aten
 MOVES = {ATEN._to_copy.default, ATEN.copy_.default}
 #: CUDA takes indices from the CPU here.
 INDEXES = {ATEN.index.Tensor, ATEN.index_put.default, ATEN.index_put_.default, ATEN._index_put_impl_.default}
+
+
+#: What a host reads, or has to know to make the result.
+READS = {
+    ATEN._local_scalar_dense.default,
+    ATEN.bincount.default,
+    ATEN.equal.default,
+    ATEN.masked_select.default,
+    ATEN.nonzero.default,
+    ATEN._unique2.default,
+    ATEN.repeat_interleave.Tensor,
+}
+#: Each wait so far: the operation, and the line of the package that asked for it.
+WAITS: list[str] = []
 
 
 class OtherTensor(torch.Tensor):
@@ -57,6 +76,8 @@ def _run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     tensors = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, torch.Tensor)]
     others = [value for value in tensors if isinstance(value, OtherTensor)]
     asked = kwargs.get("device")
+    if _waits(function, args, kwargs):
+        _note(str(function))
     if others and function not in MOVES:
         checked = tensors[:1] + tensors[-1:] if function in INDEXES else tensors
         for value in checked:
@@ -76,6 +97,35 @@ def _run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     return tree_map(lambda value: OtherTensor(value) if moved and isinstance(value, torch.Tensor) else value, found)
 
 
+def _waits(function: Any, args: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether CUDA would make Python wait in this operation; for nothing it does not."""
+    if function in MOVES and not args[0].numel():
+        return False
+    if function is ATEN._to_copy.default:
+        asked, there = kwargs.get("device"), isinstance(args[0], OtherTensor)
+        return asked is not None and _copy_waits(there, torch.device(asked).type == NAME, kwargs.get("non_blocking"))
+    if function is ATEN.copy_.default:
+        non_blocking = args[2] if len(args) > 2 else kwargs.get("non_blocking")
+        return _copy_waits(isinstance(args[1], OtherTensor), isinstance(args[0], OtherTensor), non_blocking)
+    if function in INDEXES and isinstance(args[0], OtherTensor):
+        indices = [index for index in args[1] if index is not None]
+        return any(index.dtype == torch.bool or not isinstance(index, OtherTensor) for index in indices)
+    return function in READS and any(isinstance(value, OtherTensor) for value in args)
+
+
+def _copy_waits(from_there: bool, to_there: bool, non_blocking: bool | None) -> bool:
+    return from_there != to_there and (from_there or not non_blocking)
+
+
+def _note(operation: str) -> None:
+    frame: Any = sys._getframe()
+    while frame is not None and "metapt_explore" not in Path(frame.f_code.co_filename).parts:
+        frame = frame.f_back
+    WAITS.append(
+        operation if frame is None else f"{operation} at {Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+    )
+
+
 class _Operations(TorchDispatchMode):
     """Catches what makes tensors, which has no tensor among its arguments."""
 
@@ -91,6 +141,8 @@ class _Functions(TorchFunctionMode):
     ) -> Any:
         kwargs = dict(kwargs or {})
         if function is torch.Tensor.tolist:
+            if isinstance(args[0], OtherTensor):
+                _note("tolist")
             return function(_inner(args[0]))
         return function(*args, **kwargs)
 
@@ -104,8 +156,15 @@ def _register() -> torch.library.Library:
     # What C++ makes out of Python lists (`torch.tensor`, indexing with a list) passes no dispatch mode.
     library = torch.library.Library("aten", "IMPL")
     library.impl("empty_strided", _make_empty, "PrivateUse1")
-    library.impl("copy_", lambda to, source, non_blocking=False: (to.inner.copy_(_inner(source)), to)[1], "PrivateUse1")
+    library.impl("copy_", _copy, "PrivateUse1")
     return library
+
+
+def _copy(to: OtherTensor, source: torch.Tensor, non_blocking: bool = False) -> OtherTensor:
+    if source.numel() and _copy_waits(isinstance(source, OtherTensor), True, non_blocking):
+        _note("copy_")
+    to.inner.copy_(_inner(source))
+    return to
 
 
 def _make_empty(size: Any, stride: Any, *, dtype: Any = None, **_: Any) -> OtherTensor:

@@ -130,6 +130,8 @@ STARTS = [
     {"file": "/data/my.safetensors"},
     {"file": "/data/my.safetensors", "tensor": "mine"},
     {"peft": "somebody/adapter"},
+    {"hub": "somebody/prompt"},
+    {"hub": "somebody/prompt", "revision": "v1"},
     {"artifact": "3fa9c2"},
 ]
 
@@ -160,6 +162,7 @@ def test_starts_that_are_refused() -> None:
     start(r"give exactly one of text, file, peft, hub and artifact \(found text and peft\)", {"text": "a", "peft": "b"})
     start(r"give exactly one of .*\(found none of them\)", {"tensor": "prompt"})
     start("`tensor` belongs to file, not to text", {"text": "a", "tensor": "prompt"})
+    start("`revision` belongs to hub, not to text", {"text": "a", "revision": "v1"})
     start("'file' needs to be told which: write `init: {file: ...}`", "file")
     start("'labels' has no settings: write `init: labels`", {"labels": True})
     start("'random' has no settings .found text.", {"kind": "random", "text": "a"})

@@ -57,6 +57,12 @@ class ModelConfig(Strict):
         description="behind it: host memory where the model is on a GPU, else disk (in the user's cache)",
     )
 
+    cuda_graphs: bool = Field(
+        False,
+        description="on a GPU, steps are recorded once for each shape and handed over as a whole; what was recorded is "
+        "compared with the step itself first. Elsewhere nothing changes",
+    )
+
     @model_validator(mode="after")
     def _one_place(self) -> ModelConfig:
         if self.device_map is not None and self.device != "auto":

@@ -12,6 +12,11 @@ from metapt_explore.engines.base import Job, JobState
 from metapt_explore.engines.local import THREADS, cores
 from metapt_explore.errors import UserError, first_line
 
+#: Times that Ray is started on this machine, which has 30 seconds to answer each time: a busy one takes longer.
+MOST_STARTS = 3
+#: What Ray says when it did not answer in time.
+TOO_SLOW = "timed out during startup"
+
 
 class RayEngine:
     """Workers that are tasks of Ray. They end with this process; the next one gives their cells out again.
@@ -35,18 +40,36 @@ class RayEngine:
         self._settings = settings
         self._began = not ray.is_initialized()
         if self._began:
-            here: dict[str, Any] = {"num_cpus": max(settings.cpus, cores())} if settings.address == "local" else {}
-            try:
-                ray.init(address=settings.address, include_dashboard=False, log_to_driver=False, **here)
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                where = f"Ray at '{settings.address}' cannot be reached"
-                raise UserError(f"{where}: {first_line(error)}. `ray.address` stands in the machine file.") from error
+            self._join()
         try:
             self.slots = places(settings, self._ray.cluster_resources())
         except UserError:
             self.close()
             raise
         self._tasks: dict[str, Any] = {}
+
+    def _join(self) -> None:
+        """Joins the cluster, or starts one here.
+
+        Raises:
+            UserError: Where it cannot be.
+        """
+        settings = self._settings
+        is_here = settings.address == "local"
+        options: dict[str, Any] = {"num_cpus": max(settings.cpus, cores())} if is_here else {}
+        for left in reversed(range(MOST_STARTS if is_here else 1)):
+            try:
+                self._ray.init(address=settings.address, include_dashboard=False, log_to_driver=False, **options)
+                return
+            except Exception as error:  # Ray raises `Exception` itself where a node does not start in time
+                if left and TOO_SLOW in str(error):
+                    continue
+                if is_here:
+                    where, advice = "Ray did not start on this machine", "Where the machine was busy, try it again."
+                else:
+                    where = f"Ray at '{settings.address}' cannot be reached"
+                    advice = "`ray.address` stands in the machine file."
+                raise UserError(f"{where}: {first_line(error)}. {advice}") from error
 
     def submit(self, jobs: Sequence[Job]) -> list[str]:
         """Submits a task for each job."""

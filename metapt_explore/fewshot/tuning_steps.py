@@ -17,6 +17,7 @@ from metapt_explore.fewshot.starts import StartMaker, TrainRows, same_start
 from metapt_explore.fewshot.state import TuningState
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.gradients import Batch
+from metapt_explore.pretraining.host_reads import HostReads
 from metapt_explore.pretraining.learner import last_vectors
 from metapt_explore.pretraining.state import TrainingCallbacks, TrainingCheckpoint
 from metapt_explore.prompts.health import HealthWatch
@@ -121,7 +122,10 @@ class TuningSteps:
         self.starts = plan.starts(initial_prompt, rows)
         initial = torch.stack([self.starts.prompts[seed] for seed, _ in self.cells])
         self.state = TuningState(initial, [rate for _, rate in self.cells], plan.scale)
-        self.checkpoint = TrainingCheckpoint(callbacks.checkpoints, self.state, every_seconds=CHECKPOINT_SECONDS)
+        self._reads = HostReads(initial_prompt.device)
+        self.checkpoint = TrainingCheckpoint(
+            callbacks.checkpoints, self.state, every_seconds=CHECKPOINT_SECONDS, before_saving=self._reads.read
+        )
         self.checkpoint.restore()
         self._health = HealthWatch(backbone.usual_vectors, "Few-shot tuning", backbone.on_notice)
         self.reading = ClassReading(backbone, pattern, plan.verbalizer, lambda: callbacks.on_pass(self.state.steps))
@@ -140,7 +144,9 @@ class TuningSteps:
                 running = dev.better_half(running, state.steps)
             self._step(running)
             self.checkpoint.save_if_due()
+            self._reads.read_if_due()
             self._callbacks.on_step(state.steps)
+        self._reads.read()
         dev.score(state.snapshots, running)
 
     def _step(self, running: list[int]) -> None:
@@ -150,16 +156,22 @@ class TuningSteps:
         self._objective.on_pass = partial(self._callbacks.on_pass, state.steps)
         prompts = state.prompts(running)
         losses, gradients = self._objective.losses_and_gradients(prompts, batch)
-        for prompt, loss, (_, rate) in zip(prompts, losses, cells, strict=True):
-            self._health.check(prompt, loss, step=step - 1, rate=f"evaluation.learning_rates: {rate:g}")
+        self._reads.take(self._health.measure(prompts, losses).flatten(), partial(self._judge, cells, step - 1))
         state.apply_to(running, gradients)
         if config.proximal:
             for cell, (_, rate) in zip(running, cells, strict=True):
                 state.pull(cell, min(rate * config.proximal, 1.0))
         if step in config.scored_steps:
             state.take_snapshot(step)
-        self._callbacks.metric({"step": step, "train_loss": float(losses.mean())})
+        self._reads.take(losses.mean()[None], partial(self._write_loss, step))
         state.finish_step(state.row_passes + len(batch.rows))
+
+    def _judge(self, cells: Sequence[Cell], step: int, measured: Sequence[float]) -> None:
+        for finite, ratio, (_, rate) in zip(measured[::2], measured[1::2], cells, strict=True):
+            self._health.judge(finite, ratio, step=step, rate=f"evaluation.learning_rates: {rate:g}")
+
+    def _write_loss(self, step: int, losses: Sequence[float]) -> None:
+        self._callbacks.metric({"step": step, "train_loss": losses[0]})
 
     def _draw(self, cells: Sequence[Cell], step: int) -> Batch:
         """The examples of one step: every cell of a data seed sees the same ones."""

@@ -29,7 +29,9 @@ from metapt_explore.models.memory import (
     pass_budget,
 )
 from metapt_explore.models.placing import whole_weight
+from metapt_explore.models.step_graphs import StepGraphs
 from metapt_explore.texts.rows import TextInput
+from metapt_explore.verbalizers.on_device import constant
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 from metapt_explore.verbalizers.verbalizer import Head, Run
 
@@ -55,6 +57,7 @@ class Backbone(ABC):
         layout: What stands where in a row.
         embedding: Input embeddings, `[vocabulary, width]`.
         on_notice: Called with what a user should know (a halved pass, a slower path).
+        graphs: Passes that were recorded, where `model.cuda_graphs` asks for it on a card.
 
     Example:
         >>> pattern = load_backbone(ModelConfig()).pattern(labels_config, "study")   # doctest: +SKIP
@@ -88,6 +91,7 @@ class Backbone(ABC):
         self.pass_bytes = pass_budget(config.pass_memory_gib, self.device)
         self.rows_limit: int | None = config.rows_per_pass
         self.on_notice: Callable[[str], None] = lambda message: None
+        self.graphs: StepGraphs | None = None
         self.layout = self.layout_class(tokenizer, config, placement)
         self._cache = make_cache(kv_cache_bytes(config.text_state_gib) / GIB, config.second_tier_gib, self.device)
 
@@ -235,8 +239,7 @@ class Backbone(ABC):
         self, prompts: Tensor, rows: Prepared, pattern: PatternVerbalizer, *, run: Run
     ) -> Tensor:
         """Features of each row under each of the prompts that share a pass, `[rows, prompts, offsets, width]`."""
-        count = len(rows.lengths)
-        groups = torch.zeros(count, dtype=torch.long, device=self.device)
+        groups = torch.zeros(len(rows.lengths), dtype=torch.long, device=self.device)
         return self.features(prompts, groups, rows, pattern=pattern, run=run)[:, None]
 
     def prompts_together(self, groups: int) -> int:
@@ -270,10 +273,8 @@ class Backbone(ABC):
         size = self.row_bytes(
             pattern, prompt_tokens, longest, prompts=prompts, scoring=scoring, second_derivative=second_derivative
         )
-        rows = max(1, int(budget / size))
-        if self.rows_limit is not None:
-            rows = min(rows, max(1, self.rows_limit // prompts))
-        return rows
+        most = max(1, int(budget / size))
+        return most if self.rows_limit is None else min(most, max(1, self.rows_limit // prompts))
 
     def row_bytes(
         self,
@@ -307,6 +308,8 @@ class Backbone(ABC):
         limit = half_of(rows)
         self.rows_limit = limit * prompts
         self._cache.recent.clear()
+        if self.graphs is not None:
+            self.graphs.clear()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self.on_notice(f"Memory ran out with {rows} rows in a pass; passes have at most {limit} rows from now on.")
@@ -314,6 +317,4 @@ class Backbone(ABC):
 
     def _vectors(self, tokens: Sequence[int], rows: int) -> Tensor:
         """Input embeddings of the same tokens for each of some rows, `[rows, tokens, width]`."""
-        ids = torch.tensor(list(tokens), dtype=torch.long, device=self.device)
-        vectors: Tensor = self._embed(ids)
-        return vectors.expand(rows, -1, -1)
+        return self._embed(constant(tokens, self.device)).expand(rows, -1, -1)  # type: ignore[no-any-return]

@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from metapt_explore.config.pretraining import FORWARD_COST, SECOND_ORDER_COST
 from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.kv_cache.banks import Bank
 from metapt_explore.models.memory import is_out_of_memory
+from metapt_explore.models.passes import Batch, PassRows, pass_losses, pass_rows, tensors_of, with_tensors
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
+
+__all__ = ["Batch", "PromptObjective"]
 
 #: Without cached texts, a pass takes no row that would make more than this share of it padding,
 PADDING_SHARE = 0.2
-#: once it has this many tokens, which are enough for full speed.
-BUCKET_TOKENS = 512
-#: Logit of a word of another task in the same pass: its probability is exactly 0 in fp32.
-NO_CHANCE = -1e4
+#: once it has this many tokens, which are enough for full speed on a CPU; on a card.
+BUCKET_TOKENS, CARD_BUCKET_TOKENS = 512, 8192
 #: What losses are multiplied by while gradients go through a float16 model, whose smallest number is 6e-8 (Micikevicius
 #: et al., 2018, https://arxiv.org/abs/1710.03740); a power of two loses no bit.
 FLOAT16_SCALE = 1024.0
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows of a bank, each with its class and the group whose prompt it is read under.
-
-    Attributes:
-        rows: Row indices into the bank.
-        groups: Group of each row.
-        labels: Class index of each row.
-        patterns: Which pattern each row is read by; empty: the first.
-    """
-
-    rows: Sequence[int]
-    groups: Sequence[int]
-    labels: Sequence[int]
-    patterns: Sequence[int] = ()
 
 
 class PromptObjective:
@@ -99,16 +81,14 @@ class PromptObjective:
             Losses `[groups]` (0 for a group without rows), and gradients of the shape of `prompts`.
         """
         self.row_passes += len(batch.rows)
-        prompts = prompts.detach().requires_grad_(True)
+        prompts = prompts.detach()
         gradients = torch.zeros_like(prompts)
         losses = torch.zeros(len(prompts), device=prompts.device)
-        scale = self._loss_scale
 
         def run(part: list[int]) -> None:
-            part_losses = self._part_losses(prompts, batch, part)
-            (gradient,) = torch.autograd.grad(scale * part_losses.sum(), prompts)
-            gradients.add_(gradient / scale)
-            losses.add_(part_losses.detach())
+            part_losses, gradient = self._part_gradient(prompts, self._rows_of(prompts, batch, part))
+            gradients.add_(gradient)
+            losses.add_(part_losses)
 
         self._in_passes(prompts, batch, run)
         return losses, gradients
@@ -214,6 +194,7 @@ class PromptObjective:
         lengths = {position: len(bank.token_ids[batch.rows[position]]) for position in positions}
         order = sorted(positions, key=lambda position: (lengths[position], position))
         prompt_tokens = prompts.shape[1]
+        enough = BUCKET_TOKENS if prompts.device.type == "cpu" else CARD_BUCKET_TOKENS
         parts: list[list[int]] = []
         part: list[int] = []
         tokens = 0
@@ -222,9 +203,7 @@ class PromptObjective:
             limit = backbone.rows_within(pattern, prompt_tokens, longest, second_derivative=second_derivative)
             padded = (len(part) + 1) * longest
             wasteful = (
-                not backbone.caches_texts
-                and tokens >= BUCKET_TOKENS
-                and padded > (1 + PADDING_SHARE) * (tokens + longest)
+                not backbone.caches_texts and tokens >= enough and padded > (1 + PADDING_SHARE) * (tokens + longest)
             )
             if part and (len(part) >= limit or wasteful):
                 parts.append(part)
@@ -233,46 +212,36 @@ class PromptObjective:
             tokens += longest
         return [*parts, part] if part else parts
 
+    def _rows_of(self, prompts: Tensor, batch: Batch, part: list[int]) -> PassRows:
+        """The rows of one pass, on the device."""
+        first = batch.patterns[part[0]] if batch.patterns else 0
+        bank, pattern = self._patterns[first]
+        rows, tokens = [batch.rows[position] for position in part], prompts.shape[1]
+        texts = self.backbone.prepared(bank, rows, pattern, prompt_tokens=tokens)
+        return pass_rows(texts, batch, part, [pattern for _, pattern in self._patterns], prompts.device)
+
+    def _part_gradient(self, prompts: Tensor, rows: PassRows) -> tuple[Tensor, ...]:
+        """One pass's share of the groups' mean losses, `[groups]`, and the gradient of their sum."""
+        scale, backbone = self._loss_scale, self.backbone
+
+        def compute(prompts: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+            leaf = prompts.detach().requires_grad_(True)
+            losses = pass_losses(backbone, leaf, with_tensors(rows, tensors))
+            (gradient,) = torch.autograd.grad(scale * losses.sum(), leaf)
+            return losses.detach(), gradient / scale
+
+        inputs = [prompts, *tensors_of(rows)]
+        if backbone.graphs is None:
+            return compute(*inputs)
+        key = rows.pattern, getattr(rows.texts, "spare", 0), *(tuple(value.shape) for value in inputs)
+        return backbone.graphs.run(key, compute, inputs)
+
     def _part_losses(
         self, prompts: Tensor, batch: Batch, part: list[int], *, second_derivative: bool = False
     ) -> Tensor:
         """One pass's share of the groups' mean losses, `[groups]`."""
-        device = prompts.device
-        all_groups = torch.tensor(batch.groups, device=device)
-        rows_of_group = torch.bincount(all_groups, minlength=len(prompts)).clamp(min=1)
-        positions = torch.tensor(part, device=device)
-        groups, labels = all_groups[positions], torch.tensor(batch.labels, device=device)[positions]
-        numbers = [batch.patterns[position] for position in part] if batch.patterns else [0]
-        bank, pattern = self._patterns[numbers[0]]
-        several = sorted(set(numbers))
-        if len(several) > 1:
-            pattern, first = joined([self._patterns[number][1] for number in several])
-            own = torch.tensor([several.index(number) for number in numbers], device=device)
-            labels = labels + torch.tensor(first, device=device)[own]
-        rows = self.backbone.prepared(
-            bank, [batch.rows[position] for position in part], pattern, prompt_tokens=prompts.shape[1]
-        )
-        scores = self.backbone.class_scores(prompts, groups, rows, pattern=pattern, second_derivative=second_derivative)
-        if len(several) > 1:
-            bounds = torch.tensor([*first, pattern.verbalizer.classes], device=device)
-            columns = torch.arange(pattern.verbalizer.classes, device=device)
-            others = (columns < bounds[own][:, None]) | (columns >= bounds[own + 1][:, None])
-            scores = scores.masked_fill(others, NO_CHANCE)
-        row_losses = F.cross_entropy(pattern.verbalizer.for_loss(scores), labels, reduction="none")
-        weighted = row_losses / rows_of_group[groups]
-        return torch.zeros(len(prompts), device=device).index_add(0, groups, weighted)
-
-
-def joined(patterns: Sequence[PatternVerbalizer]) -> tuple[PatternVerbalizer, list[int]]:
-    """One pattern that reads the words of several at once, and where the classes of each begin."""
-    first, classes = [], 0
-    for pattern in patterns:
-        first.append(classes)
-        classes += pattern.verbalizer.classes
-    words = tuple(words for pattern in patterns for words in pattern.verbalizer.words)
-    names = tuple(name for pattern in patterns for name in pattern.classes)
-    verbalizer = replace(patterns[0].verbalizer, words=words)
-    return replace(patterns[0], verbalizer=verbalizer, classes=names), first
+        rows = self._rows_of(prompts, batch, part)
+        return pass_losses(self.backbone, prompts, rows, second_derivative=second_derivative)
 
 
 def _first_alike(patterns: Sequence[tuple[Bank, PatternVerbalizer]]) -> list[int]:

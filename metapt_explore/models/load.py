@@ -149,6 +149,7 @@ def _load_backbone(
     from metapt_explore.models.pooling import read_pooling
     from metapt_explore.models.self_check import check_exact
     from metapt_explore.models.sentence import SentenceBackbone
+    from metapt_explore.models.step_graphs import StepGraphs
 
     settings = load_settings(folder, config.name)
     family = family_of(folder, config)
@@ -187,6 +188,8 @@ def _load_backbone(
         backbone.pooling = pooling
     backbone.on_notice = on_notice
     check_exact(backbone)
+    if config.cuda_graphs and device.startswith("cuda") and not placing:
+        backbone.graphs = StepGraphs(backbone.dtype, lambda message: backbone.on_notice(message))
     if device.startswith("cpu") and str(dtype) == "torch.bfloat16":
         _warn_if_slow(backbone)
     return backbone

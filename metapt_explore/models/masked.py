@@ -21,6 +21,7 @@ from metapt_explore.models.heads import ModelHead
 from metapt_explore.models.kv_cache.text import TokenRows
 from metapt_explore.models.layout import Layout
 from metapt_explore.models.memory import ENCODER_FACTOR
+from metapt_explore.verbalizers.on_device import constant
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 from metapt_explore.verbalizers.verbalizer import Head, Run, Verbalizer, Word, read_masks
 
@@ -114,7 +115,7 @@ class MaskedBackbone(Backbone):
         rows = rows.with_inserted(run.inserted)
         hidden = self._encoder(prompts.to(self.dtype), groups, rows, second_derivative=second_derivative)
         first = rows.positions[:, None] + prompts.shape[1]
-        places = first + torch.tensor(run.offsets, device=first.device)
+        places = first + constant(run.offsets, first.device)
         return hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[2]))
 
     @torch.no_grad()

@@ -16,6 +16,7 @@ from metapt_explore.models.backbone import Backbone
 from metapt_explore.models.kv_cache.banks import Bank
 from metapt_explore.models.memory import is_out_of_memory
 from metapt_explore.texts.rows import TextInput
+from metapt_explore.verbalizers.on_device import send
 from metapt_explore.verbalizers.pattern import PatternVerbalizer
 from metapt_explore.verbalizers.prototypes import Prototypes
 from metapt_explore.verbalizers.verbalizer import Run
@@ -48,17 +49,20 @@ def score_all(
         `[groups, rows, columns]`, fp32, on the CPU.
     """
     verbalizer, head = pattern.verbalizer, pattern.head or backbone.head
-    scores = torch.empty(len(prompts), len(bank), verbalizer.columns)
+    # Where the model runs: what is copied to the host pass by pass makes a card wait for it.
+    scores = torch.empty(len(prompts), len(bank), verbalizer.columns, device=backbone.device)
 
     def score(part: Pass) -> None:
         for offset in range(part.hidden[0].shape[1]):
             row_scores = verbalizer.scores([run[:, offset] for run in part.hidden], head)
             if prototypes is not None:
                 row_scores = prototypes.mixed(row_scores, part.hidden[0][:, offset, 0], part.first_prompt + offset)
-            scores[part.first_prompt + offset, part.rows] = row_scores.cpu()
+            scores[part.first_prompt + offset].index_copy_(
+                0, send(torch.tensor(part.rows), scores.device), row_scores.float()
+            )
 
     _over_rows(backbone, prompts, bank, pattern=pattern, runs=verbalizer.runs, on_hidden=score, on_pass=on_pass)
-    return scores
+    return scores.cpu()
 
 
 @torch.no_grad()

@@ -157,7 +157,7 @@ def support_of_steps(episode: Episode, steps: int) -> list[Batch]:
 
 def task_records(episode: Episode, *, before: Tensor, after: Tensor, query: Tensor) -> list[TaskRecord]:
     """One record for each task: support loss before and after the inner steps, and query loss after them."""
-    columns = (before.tolist(), after.tolist(), query.tolist())
+    columns = (before.unbind(), after.unbind(), query.unbind())
     return [
         TaskRecord(task=task, support_before=b, support_after=a, query=q)
         for task, b, a, q in zip(episode.tasks, *columns, strict=True)

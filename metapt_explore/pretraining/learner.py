@@ -18,7 +18,7 @@ from metapt_explore.pretraining.topics import Topics
 
 
 class TaskRecord(TypedDict, total=False):
-    """Losses of one task in an outer step.
+    """Losses of one task in an outer step: fp32 tensors of one number, which stay on the device until they are read.
 
     Attributes:
         task: Its id; -1 for all tasks together.
@@ -30,11 +30,21 @@ class TaskRecord(TypedDict, total=False):
     """
 
     task: Required[int]
-    support_before: float
-    support_after: float
-    query: float
-    loss: float
-    median_rate: float
+    support_before: Tensor
+    support_after: Tensor
+    query: Tensor
+    loss: Tensor
+    median_rate: Tensor
+
+
+def losses_of(record: TaskRecord) -> dict[str, Tensor]:
+    """All of a record but the task's id, by name.
+
+    Example:
+        >>> losses_of(TaskRecord(task=3, loss=torch.tensor(0.5)))
+        {'loss': tensor(0.5000)}
+    """
+    return {name: value for name, value in record.items() if isinstance(value, Tensor)}
 
 
 class Learner(Protocol):

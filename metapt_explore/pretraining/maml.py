@@ -52,7 +52,9 @@ class MAML(TaskLearner):
         weights = task_weights(method.task_weights, query_losses, outer)
         if method.pooled_weight:
             outer = torch.lerp(outer, trajectory.gradients[0], method.pooled_weight)
-        mean = outer.mean(dim=0) if weights is None else torch.einsum("t,tpw->pw", weights, outer)
+        mean = outer.mean(dim=0)
+        if weights is not None:
+            mean = torch.where(weights.any(), torch.einsum("t,tpw->pw", weights, outer), mean)
         return {"prompt": mean}, task_records(episode, before=trajectory.losses[0], after=after, query=query_losses)
 
 
@@ -81,18 +83,18 @@ def through_steps(
 
 
 def task_weights(by: str, query_losses: Tensor, gradients: Tensor) -> Tensor | None:
-    """Weights of the tasks of an episode, which sum to 1; None where all count equally.
+    """Weights of the tasks of an episode, which sum to 1; None, or all of them 0, where tasks count equally.
 
     Args:
         by: ``equal``; ``loss``: in proportion to the query loss, so that hard tasks count more; ``agreement``: in
             proportion to the cosine of a task's gradient with the mean of the others' directions, where that is
             positive, so that a task that pulls elsewhere counts less (in the spirit of gradient surgery, Yu et al.,
-            NeurIPS 2020, arXiv 2001.06782). Equal where nothing tells them apart.
+            NeurIPS 2020, arXiv 2001.06782). Zeros where nothing tells them apart.
         query_losses: `[tasks]`.
         gradients: Outer gradient of each task, `[tasks, prompt_tokens, width]`.
 
     Returns:
-        `[tasks]`, or None: a plain mean.
+        `[tasks]`, or None. Nobody looks at them before the gradient is weighed: that would wait for a card.
 
     Example:
         >>> task_weights("loss", torch.tensor([1.0, 3.0]), torch.zeros(2, 1, 4)).tolist()
@@ -106,4 +108,4 @@ def task_weights(by: str, query_losses: Tensor, gradients: Tensor) -> Tensor | N
         others = directions.sum(dim=0) - directions
         weights = torch.nn.functional.cosine_similarity(directions, others, dim=1).clamp(min=0.0)
     total = weights.sum()
-    return weights / total if total > 0 else None
+    return torch.where(total > 0, weights / total, torch.zeros_like(weights))

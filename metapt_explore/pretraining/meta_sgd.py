@@ -61,5 +61,5 @@ class MetaSGD(TaskLearner):
         after = objective.losses(trajectory.adapted, support)
         gradients = {"prompt": outer.mean(dim=0), "log_rates": rates * d_rates}
         records = task_records(episode, before=trajectory.losses[0], after=after, query=query_losses)
-        median = float(rates.median())
+        median = rates.median()
         return gradients, [TaskRecord(**record, median_rate=median) for record in records]

@@ -64,4 +64,4 @@ class Pooled:
         labels, patterns = [*support.labels, *query.labels], [*support.patterns, *query.patterns]
         batch = Batch(episode.rows, [0] * len(episode.rows), labels, patterns)
         losses, gradients = objective.losses_and_gradients(parameters["prompt"][None], batch)
-        return {"prompt": gradients[0]}, [TaskRecord(task=-1, loss=float(losses[0]))]
+        return {"prompt": gradients[0]}, [TaskRecord(task=-1, loss=losses[0])]

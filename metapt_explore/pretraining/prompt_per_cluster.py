@@ -47,6 +47,6 @@ class PromptPerCluster(TaskLearner):
         for task in dict.fromkeys(episode.tasks):
             # With fewer tasks than places in an episode, one stands there more than once.
             places = [place for place, drawn in enumerate(episode.tasks) if drawn == task]
-            outer[offset_name(task)] = gradients[places].mean(dim=0)
-        records = [TaskRecord(task=task, loss=loss) for task, loss in zip(episode.tasks, losses.tolist(), strict=True)]
+            outer[offset_name(task)] = torch.stack([gradients[place] for place in places]).mean(dim=0)
+        records = [TaskRecord(task=task, loss=loss) for task, loss in zip(episode.tasks, losses.unbind(), strict=True)]
         return outer, records

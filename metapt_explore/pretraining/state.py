@@ -38,6 +38,11 @@ class TrainingCallbacks:
 NO_CALLBACKS = TrainingCallbacks()
 
 
+def is_fused_on(device: torch.device) -> bool:
+    """Whether Adam takes its steps in one operation there; on a CPU that would change the last bits of prompts."""
+    return device.type == "cuda"
+
+
 class TrainingState:
     """Parameters, their Adam optimiser, the sum of their late values, and counts.
 
@@ -62,9 +67,13 @@ class TrainingState:
     ) -> None:
         self.parameters = {name: torch.nn.Parameter(value.clone()) for name, value in initial.items()}
         of_each = rates if isinstance(rates, Mapping) else dict.fromkeys(initial, rates)
-        groups = [{"params": [value], "lr": of_each[name]} for name, value in self.parameters.items()]
-        self._optimiser = torch.optim.Adam(groups)
-        self._rates = [of_each[name] for name in self.parameters]
+        # Parameters of one rate are one group: a card takes all their steps in a few operations.
+        self._rates = list(dict.fromkeys(of_each.values()))
+        groups: list[dict[str, Any]] = [{"params": [], "lr": rate} for rate in self._rates]
+        for name, value in self.parameters.items():
+            groups[self._rates.index(of_each[name])]["params"].append(value)
+        self._fused = all(is_fused_on(value.device) for value in self.parameters.values())
+        self._optimiser = torch.optim.Adam(groups, fused=self._fused or None)
         self._averaged_from = averaged_from
         self._tail: dict[str, Tensor] = {}
         self.steps, self.row_passes, self.diagnostic_rows = 0, 0.0, 0
@@ -86,14 +95,14 @@ class TrainingState:
         """
         self.complete = False
         self._optimiser.zero_grad()
-        norms = {}
-        for name, gradient in gradients.items():
-            self.parameters[name].grad = gradient.clone()
-            norms[name] = torch.nn.utils.clip_grad_norm_([self.parameters[name]], CLIP_NORM)
+        norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients.values()])
+        shares = (CLIP_NORM / (norms + 1e-6)).clamp(max=1.0)  # as `torch.nn.utils.clip_grad_norm_` has it
+        for (name, gradient), share in zip(gradients.items(), shares.unbind(), strict=True):
+            self.parameters[name].grad = gradient * share
         for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * rate_factor
         self._optimiser.step()
-        return norms
+        return dict(zip(gradients, norms.unbind(), strict=True))
 
     def finish_step(self, row_passes: float, diagnostic_rows: int = 0) -> None:
         """Counts the step that `apply` took.
@@ -151,8 +160,9 @@ class TrainingState:
             with torch.no_grad():
                 value.copy_(tensors[name])
             if f"{name}.adam_step" in tensors:
+                adam_step = tensors[f"{name}.adam_step"][0].clone()
                 self._optimiser.state[value] = {
-                    "step": tensors[f"{name}.adam_step"][0].clone(),
+                    "step": adam_step.to(value.device) if self._fused else adam_step.cpu(),
                     "exp_avg": tensors[f"{name}.exp_avg"].to(value.device),
                     "exp_avg_sq": tensors[f"{name}.exp_avg_sq"].to(value.device),
                 }
@@ -170,6 +180,7 @@ class TrainingCheckpoint:
         state: What is saved.
         every_steps: `save_if_due` writes after so many steps …
         every_seconds: … or where the last checkpoint is so many seconds old, the most that a killed process loses.
+        before_saving: Called before a checkpoint is written: the metrics of its steps are out by then.
     """
 
     def __init__(
@@ -179,8 +190,9 @@ class TrainingCheckpoint:
         *,
         every_steps: int | None = None,
         every_seconds: float | None = None,
+        before_saving: Callable[[], None] = lambda: None,
     ) -> None:
-        self._store, self._state = store, state
+        self._store, self._state, self._before_saving = store, state, before_saving
         self._every_steps, self._every_seconds = every_steps, every_seconds
         self._saved, self._saved_at = state.reached, time.monotonic()
 
@@ -194,6 +206,7 @@ class TrainingCheckpoint:
     def save(self) -> None:
         """Write a checkpoint; skip if unchanged, in the middle of a step, or a parameter is not finite."""
         state = self._state
+        self._before_saving()
         if self._store is None or not state.complete or state.reached <= self._saved or not state.finite:
             return
         tensors, counts = state.save()

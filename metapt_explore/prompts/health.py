@@ -36,6 +36,8 @@ def norm_ratio(prompt: Tensor, embedding: Tensor) -> float:
 class HealthWatch:
     """Looks at prompts while they learn; says once what is wrong.
 
+    Measuring and judging are two calls: what was measured may stay on a graphics card for a while.
+
     Args:
         embedding: As for `norm_ratio`.
         what: Which prompt this is, for the message.
@@ -47,31 +49,41 @@ class HealthWatch:
         self._what, self._notice = what, notice
         self._said = False
 
-    def check_finite(self, prompt: Tensor, loss: Tensor, *, step: int, rate: str) -> None:
-        """Raises a UserError where a number of the prompt or its loss is not finite; arguments as of `look`."""
-        if not (torch.isfinite(prompt).all() and torch.isfinite(loss).all()):
+    def measure(self, prompts: Tensor, losses: Tensor) -> Tensor:
+        """What `judge` goes by, on the device: for each prompt whether all is finite (1 or 0), and its `norm_ratio`.
+
+        Args:
+            prompts: `[prompts, prompt_tokens, width]`.
+            losses: Losses of each prompt, `[prompts]` or `[prompts, losses]`.
+
+        Returns:
+            fp32, `[prompts, 2]`.
+        """
+        finite = torch.isfinite(prompts).flatten(1).all(1) & torch.isfinite(losses).view(len(prompts), -1).all(1)
+        ratios = prompts.float().norm(dim=-1).median(dim=-1).values / self._typical
+        return torch.stack([finite.float(), ratios], dim=1)
+
+    def judge_finite(self, finite: float, *, step: int, rate: str) -> None:
+        """Raises a UserError where something is not finite; arguments as of `judge`."""
+        if not finite:
             raise UserError(
                 f"{self._what}: the loss is not a finite number at step {step}. A lower `{rate}` usually helps; so "
                 "does `model.dtype: float32`."
             )
 
-    def check(self, prompt: Tensor, loss: Tensor, *, step: int, rate: str) -> float:
-        """Checks a prompt and its loss.
+    def judge(self, finite: float, ratio: float, *, step: int, rate: str) -> None:
+        """Says what is wrong with one prompt.
 
         Args:
-            prompt: `[…, prompt_tokens, width]`.
-            loss: Its losses, any shape.
-            step: Steps taken so far.
+            finite: 1 where its numbers and losses are finite, else 0.
+            ratio: Its `norm_ratio`.
+            step: Steps taken before it was measured.
             rate: The setting that is likely too high where numbers run away.
 
-        Returns:
-            The ratio of `norm_ratio`.
-
         Raises:
-            UserError: Where a number of the prompt or its loss is not finite.
+            UserError: Where something is not finite.
         """
-        self.check_finite(prompt, loss, step=step, rate=rate)
-        ratio = float(prompt.float().norm(dim=-1).median() / self._typical)
+        self.judge_finite(finite, step=step, rate=rate)
         if not self._said and not 1 / LIMIT <= ratio <= LIMIT:
             self._said = True
             # Without step and ratio, so that equal notices of several prompts are shown once.
@@ -80,4 +92,3 @@ class HealthWatch:
                 f"{self._what}: the prompt's vectors become {far} the vocabulary's. Prompts far off that scale learn "
                 f"badly: use `prompt.init: vocabulary`, or a lower `{rate}`."
             )
-        return ratio

@@ -16,6 +16,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from metapt_explore.verbalizers.on_device import constant
+
 Token = int
 Word = tuple[Token, ...]
 
@@ -102,7 +104,7 @@ class Verbalizer:
         """
         if self.simple:
             tokens = [word[0].token for words in self.words for word in words]
-            logits = head.words(features[0][:, 0], torch.tensor(tokens, device=features[0].device))
+            logits = head.words(features[0][:, 0], constant(tokens, features[0].device))
             return self._by_class(list(logits.unbind(1)))
         needed = {(term.run, term.place) for words in self.words for word in words for term in word}
         spread = {key: head.vocabulary(features[key[0]][:, key[1]]).log_softmax(-1) for key in needed}
@@ -132,7 +134,7 @@ class Verbalizer:
             first += len(class_words)
         tokens = [word[0].token for words in self.words for word in words]
         taken = torch.zeros(spread.shape[1], dtype=torch.bool, device=spread.device)
-        taken[tokens] = True
+        taken.index_fill_(0, constant(tokens, spread.device), value=True)
         others = spread.masked_fill(taken, float("-inf"))
         columns = [*sums, others.logsumexp(1), *bests, others.max(1).values]
         return torch.stack(columns, dim=1)

@@ -37,13 +37,13 @@ def test_each_run_appends_a_record(
     assert len(lines) == 2
     record = json.loads(lines[1])
     assert record["command"] == f"python benchmarks/scale.py seeds --sizes 10 20 --out {tmp_path}"
-    assert [row["exponent"] for row in record["rows"]] == [None, 2.0]
+    assert [row["exponent"] for row in record["rows"]] == 3 * [None, 2.0]
     assert "cores" in record["machine"] and record["manifest"]["versions"]
     assert "exponent 2.0" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", ["scale.py", "seeds", "--only", "nothing"])
     with pytest.raises(SystemExit):
         names["main"]()
-    assert "seeds measures seeds-plan" in capsys.readouterr().err
+    assert "seeds measures seeds-work, seeds-difference, seeds-whole-plan" in capsys.readouterr().err
 
 
 def test_measurements_have_one_name_each(monkeypatch: pytest.MonkeyPatch) -> None:

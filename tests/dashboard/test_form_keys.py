@@ -79,7 +79,7 @@ OF_SOURCE = "starter file hub subset split revision columns.text columns.text_pa
 YAML = {
     "found out from the machine or the model's files; set where that goes wrong": "model.family model.sentinel "
     "model.dtype model.device model.device_map model.quantised model.pass_memory_gib model.rows_per_pass "
-    "model.text_state_gib model.second_tier_gib encoder.batch_size",
+    "model.text_state_gib model.second_tier_gib model.cuda_graphs encoder.batch_size",
     "pins a version of something on the hub, for records": "model.revision encoder.revision texts.revision "
     "baselines.revision",
     "a second source of rows": under("labelling.train", OF_SOURCE)
@@ -104,8 +104,9 @@ YAML = {
         "min_words max_words shown_words words options option_words clustering n_tasks classes min_per_class",
     ),
     "a start out of another study or file": "prompt.init.kind prompt.init.text prompt.init.file prompt.init.tensor "
-    "prompt.init.peft prompt.init.artifact methods.init.kind methods.init.text methods.init.file methods.init.tensor "
-    "methods.init.peft methods.init.artifact",
+    "prompt.init.peft prompt.init.hub prompt.init.revision prompt.init.artifact methods.init.kind methods.init.text "
+    "methods.init.file methods.init.tensor methods.init.peft methods.init.hub methods.init.revision "
+    "methods.init.artifact",
     "experiments with how classes are read": "verbalizer.decode verbalizer.read verbalizer.calibration "
     "verbalizer.content_free verbalizer.automatic_words methods.verbalizer.decode methods.verbalizer.calibration "
     "methods.verbalizer.content_free methods.verbalizer.automatic_words",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 
 import forked
+import slurm_here
 from answers import answers
 from forked_engine import Serial
 
@@ -44,3 +46,15 @@ def serial(world: Path, made_once: Callable[[str, Callable[[Path], object]], Pat
 
     folder = made_once("serial-for-engines", make)
     return Serial(folder / "study.yaml", read_json(folder / "answers.json"), folder / "home")
+
+
+@pytest.fixture(scope="session")
+def slurm_environment() -> Iterator[dict[str, str]]:
+    """The environment in which SLURM's commands find the one that was started here."""
+    if reason := slurm_here.missing():
+        pytest.skip(reason)
+    with (
+        tempfile.TemporaryDirectory(prefix="slurm-") as folder,  # a socket's path must be short
+        slurm_here.slurm(Path(folder)) as environment,
+    ):
+        yield environment

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -13,11 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import forked
-
-from metapt_explore.storage.workspace import Workspace
-
-#: File in the workspace with the id of every artifact that was computed to its end, one a line.
-COMPUTED = "computed"
+from in_processes import note_computed
 
 
 @dataclass(frozen=True)
@@ -92,25 +86,3 @@ def coordinate(words: Sequence[str], roots: tuple[Path, ...], in_worker: Callabl
     local.subprocess = SimpleNamespace(Popen=popen, DEVNULL=None, STDOUT=None)  # type: ignore[assignment]
     local.LocalEngine.poll_s = 0.02
     forked._run(words, counter)
-
-
-def note_computed(workspace: Path) -> None:
-    """Lets this process and its children write each computed artifact's id into a file."""
-    from metapt_explore.storage import workspace as module
-
-    making = module.making
-
-    @contextmanager
-    def noted(folder: Path, *arguments: Any, **options: Any) -> Iterator[Any]:
-        with making(folder, *arguments, **options) as writer:
-            yield writer
-        with (workspace / COMPUTED).open("a", encoding="utf-8") as stream:
-            stream.write(f"{folder.name}\n")
-
-    module.making = noted  # type: ignore[assignment]
-
-
-def computed_twice(workspace: Workspace) -> list[str]:
-    """Ids of artifacts that were computed more than once."""
-    lines = (workspace.folder / COMPUTED).read_text(encoding="utf-8").split()
-    return [identifier for identifier, count in Counter(lines).items() if count > 1]

@@ -12,7 +12,8 @@ import pytest
 import tiny
 import yaml
 from answers import answers, assert_whole, different
-from forked_engine import Serial, computed_twice, said, start
+from forked_engine import Serial, said, start
+from in_processes import computed_twice
 from waiting import LIMIT, wait
 
 from metapt_explore.jobs.state import job_state

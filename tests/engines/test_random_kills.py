@@ -10,7 +10,8 @@ from pathlib import Path
 import forked
 import pytest
 from answers import assert_whole
-from forked_engine import Serial, computed_twice, said, start
+from forked_engine import Serial, said, start
+from in_processes import computed_twice
 from soak import examples
 from tally import tried
 from waiting import LIMIT, LOOK_EVERY

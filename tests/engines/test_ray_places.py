@@ -1,11 +1,14 @@
-"""Ray on this machine alone: no more tasks than it has room for, and none that would wait for ever."""
+"""Ray: no more tasks than this machine has room for, none that would wait for ever, and a sentence where it fails."""
 
 from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
 
 import pytest
 
 from metapt_explore.config.machine import RayConfig
-from metapt_explore.engines.ray import places
+from metapt_explore.engines.ray import RayEngine, places
 from metapt_explore.errors import UserError
 
 
@@ -28,3 +31,27 @@ def test_no_more_tasks_than_there_is_room_for(
 def test_a_task_that_would_wait_for_ever_is_refused() -> None:
     with pytest.raises(UserError, match=r"ray\.gpus: 1.*Ray finds 0"):
         places(RayConfig(gpus=1), {"CPU": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "starts", "sentence"),
+    [
+        ("local", Exception("The current node timed out during startup."), 3, "did not start.*timed out.*busy"),
+        ("local", OSError("no place for its socket"), 1, "did not start.*socket"),
+        ("auto", ConnectionError("no cluster is running"), 1, "'auto' cannot be reached.*`ray.address`"),
+    ],
+)
+def test_where_it_does_not_start_one_sentence_says_so(
+    address: str, error: Exception, starts: int, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine Ray gives up after 30 seconds, and is started again."""
+    asked = []
+
+    def init(**options: object) -> None:
+        asked.append(options)
+        raise error
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init))
+    with pytest.raises(UserError, match=sentence):
+        RayEngine(RayConfig(address=address))
+    assert len(asked) == starts

@@ -1,100 +1,74 @@
-"""SLURM and Ray themselves, on this machine: two workers answer what one process does, and lost ones are replaced."""
+"""Processes and SLURM themselves, on this machine: two workers answer what one process does, whatever befalls."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import slurm_here
-from answers import assert_whole
-from forked_engine import Serial, said
-from waiting import LIMIT, wait
+from forked_engine import Serial
+from real_run import PROMPTS, RealRun
+from waiting import wait
 
 from metapt_explore.config.machine import SlurmConfig, machine_config
 from metapt_explore.engines.base import Job
 from metapt_explore.engines.slurm import script_of
+from metapt_explore.errors import UserError
+from metapt_explore.jobs.state import job_state
 from metapt_explore.storage.files import read_json
-from metapt_explore.storage.workspace import Workspace
-from metapt_explore.study.worker_file import cell_states, cells_folder, open_batches
-
-MACHINE = """
-slurm: {gpus: 0, cpus: 1, at_once: 2, minutes: 10}
-ray: {address: local, cpus: 1, at_once: 2}
-"""
+from metapt_explore.study.worker_file import open_batches, read_worker
 
 
-@pytest.fixture(scope="module")
-def slurm_environment() -> Iterator[dict[str, str]]:
-    if reason := slurm_here.missing():
-        pytest.skip(reason)
-    with tempfile.TemporaryDirectory(prefix="slurm-") as folder:  # a socket's path must be short
-        try:
-            running = slurm_here.slurm(Path(folder))
-            environment = running.__enter__()
-        except RuntimeError as error:
-            pytest.skip(str(error))
-        yield environment
-        running.__exit__(None, None, None)
-
-
-def start(serial: Serial, workspace: Workspace, on: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Runs the study with a machine file of two workers."""
-    machine = workspace.folder.with_name("machine.yaml")
-    machine.write_text(MACHINE, encoding="utf-8")
-    environment = {**environment, "METAPT_MACHINE": str(machine), "METAPT_HOME": str(serial.home)}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
-    words = ["run", str(serial.file), "--workspace", str(workspace.folder), "--on", on]
-    with workspace.folder.with_name(f"{workspace.folder.name}.log").open("ab") as log:
-        command = [sys.executable, "-m", "metapt_explore", *words]
-        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+def test_processes(serial: Serial, tmp_path: Path) -> None:
+    with RealRun(serial, tmp_path, "local:2", os.environ) as run:
+        run.start_held()
+        run.let_go()
+        assert run.wait_for_end() == 0, run.told()
+        run.assert_as_serial()
 
 
 def test_slurm(serial: Serial, tmp_path: Path, slurm_environment: dict[str, str]) -> None:
-    """A job is cancelled by somebody, and the coordinator dies: the next one takes over its jobs."""
-    workspace = Workspace(tmp_path / "workspace")
+    """One job is queued again, one is told that its time is over, the coordinator dies, and then another job."""
 
-    def running() -> list[str]:
-        return [row["batch"] for row in cell_states(workspace, "tiny") if row["state"] == "running"]
+    def slurm(*words: str) -> str:
+        answer = subprocess.run(words, env=slurm_environment, capture_output=True, check=True, encoding="utf-8")
+        return answer.stdout
 
-    def told() -> str:
-        return said(workspace.folder)
+    with RealRun(serial, tmp_path, "slurm", slurm_environment) as run:
+        run.start_held()
+        requeued, warned = (run.batch(key) for key in PROMPTS)
+        first = run.handle(requeued)
+        listed = slurm("squeue", "--me", "--noheader", "--array", "--format=%i|%o").split()
+        assert any(line.startswith(f"{first}|{run.folder}") for line in listed), "a job is found by its script"
+        slurm("scontrol", "requeue", first)
+        wait(lambda: read_worker(run.folder, requeued).get("state") == "stopped", run.told, run.process)
+        wait(lambda: "PENDING" in slurm("squeue", "--noheader", "--array", "--format=%T", f"--jobs={first}"))
+        slurm("scontrol", "update", f"JobId={first}", "StartTime=now")
+        slurm("scancel", "--batch", "--signal=USR2", run.handle(warned))
+        wait(lambda: (run.ended / f"{warned}.worker.json").exists(), run.told, run.process)
+        assert read_json(run.ended / f"{warned}.worker.json")["state"] == "stopped"
+        run.wait_for_both()
+        assert run.batch(PROMPTS[0]) == requeued and run.handle(requeued) == first, "it goes on as the job that it was"
+        assert run.batch(PROMPTS[1]) > warned, "what is left of it is submitted again"
 
-    run = start(serial, workspace, "slurm", slurm_environment)
-    wait(running, told, run)
-    handle = open_batches(workspace, "tiny")[running()[0]]["handle"]
-    subprocess.run(["scancel", "--signal=KILL", "--full", handle], env=slurm_environment, check=True)
-    ended = cells_folder(workspace, "tiny") / "ended"
-    wait(lambda: list(ended.glob("*.batch.json")), told, run)
-    wait(running, told, run)
-    run.kill()
-    run.wait()
-    before = open_batches(workspace, "tiny")
-    assert before
-    run = start(serial, workspace, "slurm", slurm_environment)
-    assert run.wait(LIMIT) == 0, told()
-    assert_whole(workspace, "tiny", serial.answers, told())
-    assert open_batches(workspace, "tiny") == {}
-    taken = {key for record in before.values() for key in record["cells"]}
-    later = [read_json(file) for file in ended.glob("*.batch.json") if file.name.partition(".")[0] > max(before)]
-    again = taken & {key for record in later for key in record["cells"]}
-    assert not again, "what the first one has submitted was taken over, not submitted once more"
-
-
-@pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed (metapt-explore[ray])")
-def test_ray(serial: Serial, tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path / "workspace")
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
-    run = start(serial, workspace, "ray", environment)
-    assert run.wait(LIMIT) == 0, said(workspace.folder)
-    assert_whole(workspace, "tiny", serial.answers, said(workspace.folder))
-    files = (cells_folder(workspace, "tiny") / "ended").glob("*.worker.json")
-    assert len({read_json(file)["process"]["pid"] for file in files}) >= 3
+        run.kill()
+        before = open_batches(run.workspace, "tiny")
+        assert set(run.workers()) == set(before)
+        run.start()
+        wait(lambda: job_state(run.workspace, "tiny")["status"] == "running", run.told, run.process)
+        wait(lambda: job_state(run.workspace, "tiny").get("stage", "").startswith("2 workers"), run.told, run.process)
+        lost = run.batch(PROMPTS[1])
+        slurm("scancel", "--signal=KILL", "--full", run.handle(lost))
+        wait(lambda: (run.ended / f"{lost}.batch.json").exists(), run.told, run.process)
+        run.let_go()
+        assert run.wait_for_end() == 0, run.told()
+        run.assert_as_serial()
+        kept = {key for batch, record in before.items() if batch != lost for key in record["cells"]}
+        later = [
+            read_json(file) for file in run.ended.glob("*.batch.json") if file.name.partition(".")[0] > max(before)
+        ]
+        assert not kept & {key for record in later for key in record["cells"]}, "what runs was taken over"
 
 
 def test_a_script_is_a_job_array_that_can_be_read(tmp_path: Path) -> None:
@@ -113,8 +87,6 @@ def test_a_script_is_a_job_array_that_can_be_read(tmp_path: Path) -> None:
 
 
 def test_a_machine_file_that_is_wrong_names_the_key(tmp_path: Path) -> None:
-    from metapt_explore.errors import UserError
-
     file = tmp_path / "machine.yaml"
     file.write_text("slurm: {partitoin: gpu}\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"machine\.yaml.*partition"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_it_is_a_study(fitted: PromptClassifier, small: dict[str, Any], rows: Ro
     scored = study.split(TASK).table("rows").query("split == 'test'")
     shares = fitted.predict_proba(scored["text"])
     predictions = score.table("predictions")
-    assert fitted.score(scored["text"], scored["label"]) == pytest.approx(result["accuracy"])
+    assert copy(fitted).score(scored["text"], scored["label"]) == pytest.approx(result["accuracy"])
     assert (fitted.predict(scored["text"]) == fitted.classes_[predictions["predicted"]]).all()
     kept = predictions[["score_0", "score_1"]].to_numpy(dtype="float64")
     assert np.allclose(np.log(shares), kept, atol=2e-3)  # a study keeps them in half precision
@@ -96,7 +97,7 @@ def test_two_rows_a_class_have_a_fixed_recipe(small: dict[str, Any], rows: Rows)
     assert "nothing was chosen" in few.exported_.files["README.md"].decode()
     assert few.exported_.facts.made_by["rows"]["train"] == 4
     with pytest.raises(UserError, match="read='words'"):
-        PromptClassifier(**own, read="probe_ensemble").fit(rows[0][:4], rows[1][:4])
+        PromptClassifier(**{**own, "read": "probe_ensemble"}).fit(rows[0][:4], rows[1][:4])
 
 
 def test_a_probe_is_read_where_dev_weighs_it(small: dict[str, Any], rows: Rows, tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_pairs_and_other_placements(small: dict[str, Any], rows: Rows) -> None:
 
 def test_probes_soups_and_several_classes(small: dict[str, Any], rows: Rows, tmp_path: Path) -> None:
     quick = {**small, "steps": 2, "learning_rates": 0.05}
-    probed = PromptClassifier(**quick, read="probe_ensemble").fit(*rows)
+    probed = PromptClassifier(**{**quick, "read": "probe_ensemble"}).fit(*rows)
     probed.save_pretrained(tmp_path)
     loaded = PromptClassifier.from_pretrained(tmp_path, settings=small["settings"])
     assert (tmp_path / "probe.safetensors").exists()

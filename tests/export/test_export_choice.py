@@ -22,7 +22,7 @@ from metapt_explore.study.study import Study
 def test_the_pretrained_prompt_itself(studies: dict[str, tuple[Study, Path]], tmp_path: Path) -> None:
     study, _ = studies["llama-suffix"]
     files = export_prompt(study.workspace, PromptChoice("tiny", "MetaPT"), tmp_path / "start")
-    assert [file.name for file in files] == ["prompt.safetensors", "prompt.json", "README.md"]
+    assert [file.name for file in files] == ["prompt.safetensors", "prompt.json", "prompt_pipeline.py", "README.md"]
     facts = PromptFacts.load(tmp_path / "start")
     assert facts.made_by["task"] is None and facts.template == study.config.auxiliary_tasks.template
     assert "not tuned on any task" in (tmp_path / "start" / "README.md").read_text(encoding="utf-8")
@@ -117,7 +117,8 @@ def test_another_template_than_the_prompt_was_tuned_with_is_refused(
     for name in ("prompt.json", "adapter_config.json", "adapter_model.safetensors", "probe.safetensors", "mine.txt"):
         (out / name).write_text("{}", encoding="utf-8")
     export_prompt(study.workspace, PromptChoice("tiny", "PT", "mood", 1), out)
-    assert {file.name for file in out.iterdir()} == {"prompt.json", "prompt.safetensors", "README.md", "mine.txt"}
+    written = {"prompt.json", "prompt.safetensors", "prompt_pipeline.py", "README.md"}
+    assert {file.name for file in out.iterdir()} == {*written, "mine.txt"}
     file = Path(study.config.evaluation.tasks[0])
     before = file.read_text(encoding="utf-8")
     file.write_text(yaml.safe_dump({**yaml.safe_load(before), "template": "{text} Mood :"}), encoding="utf-8")

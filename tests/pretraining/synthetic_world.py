@@ -59,6 +59,7 @@ class WorldBackbone:
 
     device = torch.device("cpu")
     caches_texts = False
+    graphs = None
 
     def __init__(self, vectors: Tensor) -> None:
         self.vectors = vectors

@@ -55,7 +55,8 @@ def test_agreement_weights_by_hand() -> None:
 def test_weights_are_shares(by: str, losses: list[float], seed: int) -> None:
     gradients = torch.randn(len(losses), 2, 3, generator=torch.Generator().manual_seed(seed))
     weights = task_weights(by, torch.tensor(losses), gradients)
-    if weights is not None:
+    assert weights is not None
+    if weights.any():
         assert (weights >= 0).all() and float(weights.sum()) == pytest.approx(1.0, abs=1e-5)
         if by == "loss":
             assert weights.argmax() == torch.tensor(losses).argmax() or losses.count(max(losses)) > 1

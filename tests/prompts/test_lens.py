@@ -82,14 +82,16 @@ def test_the_lens_of_a_study(world: Path, tmp_path: Path) -> None:
 
 def test_prompts_of_a_study_that_outgrow_the_vocabulary_are_said_once() -> None:
     said: list[str] = []
+    rate = "evaluation.learning_rates: 0.064"
+
+    def looked_at(watch: HealthWatch, factor: float, step: int) -> None:
+        ((finite, ratio),) = watch.measure(torch.full((1, 2, 4), factor), torch.zeros(1)).tolist()
+        watch.judge(finite, ratio, step=step, rate=rate)
+
     for step, factor in ((17, 3.5), (20, 4.0)):
         watch = HealthWatch(torch.ones(10, 4), "Few-shot tuning", said.append)
         for later in range(2):
-            watch.check(
-                torch.full((2, 4), factor), torch.zeros(1), step=step + later, rate="evaluation.learning_rates: 0.064"
-            )
-    HealthWatch(torch.ones(10, 4), "Few-shot tuning", said.append).check(
-        torch.full((2, 4), 0.1), torch.zeros(1), step=0, rate="evaluation.learning_rates: 0.064"
-    )
+            looked_at(watch, factor, step + later)
+    looked_at(HealthWatch(torch.ones(10, 4), "Few-shot tuning", said.append), 0.1, 0)
     large, same, small = said
     assert large == same and "more than 3 times" in large and "less than 1/3" in small

@@ -48,7 +48,7 @@ class FrozenLinear:
             self._pack()
         elif weight.dtype == torch.float32 and can_pack(torch.float32):
             self._forward = _PackedForRows(self.weight, bias)
-            self._backward = _PackedForRows(self.weight.T.contiguous(), None)
+            self._backward = _PackedForRows(self.weight.T, None)
 
     def _pack(self) -> None:
         """Lays a bfloat16 weight out, both ways, unless the processor refuses or computes something else with it."""
@@ -136,7 +136,8 @@ class _PackedForRows:
     """A float32 product whose weight is laid out for one number of rows at a time.
 
     It is laid out anew whenever that number changes, which costs what the product would have spent on it
-    anyway: the result depends on the input alone, never on what was asked before.
+    anyway: the result depends on the input alone, never on what was asked before. A transposed weight is a view: its
+    numbers are put in order for as long as that takes, not kept.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
@@ -147,9 +148,10 @@ class _PackedForRows:
     def __call__(self, x: Tensor) -> Tensor:
         rows = len(x)
         if rows > MOST_PACKED_ROWS:
-            return F.linear(x, self.weight, self.bias)
+            return F.linear(x, self.weight.contiguous(), self.bias)
         if rows != self._rows:
-            self._packed, self._rows = torch.ops.mkl._mkl_reorder_linear_weight(self.weight, rows), rows
+            ordered = self.weight.contiguous()
+            self._packed, self._rows = torch.ops.mkl._mkl_reorder_linear_weight(ordered, rows), rows
         out: Tensor = torch.ops.mkl._mkl_linear(x, self._packed, self.weight, self.bias, rows)
         return out
 

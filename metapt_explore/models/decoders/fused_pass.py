@@ -225,7 +225,8 @@ def _norm_back(d_normed: Tensor, normed: Tensor, scale: Tensor, *, dx: Tensor) -
 
 def _sum_groups(rows: Tensor, groups: Tensor, number: int) -> Tensor:
     """Sums rows of the same group; as a product, so that the order of addition is fixed on every device."""
-    member = F.one_hot(groups, number).T.to(rows.dtype)
+    # Not `one_hot`, which looks at the groups first, and waits for that.
+    member = (groups == torch.arange(number, device=groups.device)[:, None]).to(rows.dtype)
     return (member @ rows.flatten(1)).view(number, *rows.shape[1:])
 
 

@@ -15,9 +15,13 @@ import torch
 from torch import Tensor
 
 from metapt_explore.models.kv_cache.tiers import CacheCounts, KVCache, KVTensors
+from metapt_explore.verbalizers.on_device import constant, send
 
 #: Rows encoded together. Fixed, because the last bits of a state depend on it.
 CHUNK_ROWS = 32
+#: On a card texts are padded to a multiple of so many tokens (of the second figure from `LONG_TEXT` on), so that steps
+#: have few shapes. On a CPU they are padded to the longest, as each token costs there.
+PADDED_TO, LONG_PADDED_TO, LONG_TEXT = 16, 64, 128
 #: Batches that are remembered as they were gathered: support and query rows of a step.
 RECENT_BATCHES = 2
 
@@ -79,7 +83,7 @@ class TokenRows:
         behind = places >= first + len(tokens)
         source = torch.where(behind, places - len(tokens), places).clamp(max=old - 1)
         ids = self.token_ids.gather(1, source)
-        new = torch.tensor(list(tokens), device=ids.device)
+        new = constant(tokens, ids.device)
         inside = (places >= first) & ~behind
         ids = torch.where(inside, new[(places - first).clamp(0, len(tokens) - 1)], ids)
         return TokenRows(ids, self.lengths + len(tokens), self.positions)
@@ -104,6 +108,7 @@ class KVBank:
     ) -> None:
         self.token_ids, self.number = token_ids, number
         self.counts = CacheCounts()
+        self._longest = max(map(len, token_ids), default=0)
         self._encode, self._cache = encode, cache
         self.needed_bytes = bytes_per_token * sum(len(ids) for ids in token_ids)
         self.cached = self.needed_bytes <= cache.room_bytes
@@ -156,14 +161,15 @@ class KVBank:
         chunks = self._chunks_of(rows)
         lengths = [len(self.token_ids[row]) for row in rows]
         layers, _, kv_heads, _, head_dim = chunks[0][0]["keys"].shape
-        size = (layers, len(rows), kv_heads, spare + max(lengths), head_dim)
+        longest = padded_length(max(lengths), self._longest, chunks[0][0]["keys"].device)
+        size = (layers, len(rows), kv_heads, spare + longest, head_dim)
         keys = chunks[0][0]["keys"].new_empty(size)
         values = torch.empty_like(keys)
         for target, ((chunk, source), length) in enumerate(zip(chunks, lengths, strict=True)):
             for to, name in ((keys, "keys"), (values, "values")):
                 to[:, target, :, spare : spare + length] = chunk[name][:, source, :, :length]
                 to[:, target, :, spare + length :] = 0
-        return TextKV(keys, values, torch.tensor(lengths, device=keys.device), spare)
+        return TextKV(keys, values, send(torch.tensor(lengths), keys.device), spare)
 
     def _chunks_of(self, rows: Sequence[int]) -> list[tuple[KVTensors, int]]:
         """The chunk of each row, and the row's index in it."""
@@ -211,6 +217,7 @@ class TokenBank:
         self.needed_bytes, self.cached = 0, False
         self._device = device
         self._positions = positions
+        self._longest = max(map(len, token_ids), default=0)
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -221,15 +228,47 @@ class TokenBank:
     def batch(self, rows: Sequence[int], spare: int = 0) -> TokenRows:
         """Returns the token ids of these rows."""
         positions = None if self._positions is None else [self._positions[row] for row in rows]
-        return pad_rows([self.token_ids[row] for row in rows], self._device, positions)
+        chosen = [self.token_ids[row] for row in rows]
+        columns = padded_length(max(map(len, chosen)), self._longest, self._device)
+        return pad_rows(chosen, self._device, positions, columns=columns)
 
 
-def pad_rows(rows: Sequence[Sequence[int]], device: torch.device, positions: Sequence[int] | None = None) -> TokenRows:
-    """Pads token ids on the right with 0; the answer is read at the last token unless positions are given."""
-    longest = max(len(ids) for ids in rows)
-    token_ids = torch.zeros(len(rows), longest, dtype=torch.long)
+def padded_length(longest: int, most: int, device: torch.device) -> int:
+    """Columns of a batch of texts.
+
+    Args:
+        longest: Tokens of its longest text.
+        most: Tokens of the longest text of the bank: a model may have no positions behind it.
+        device: Where the model runs.
+
+    Example:
+        >>> [padded_length(21, 300, torch.device(name)) for name in ("cpu", "cuda")]
+        [21, 32]
+    """
+    if device.type == "cpu":
+        return longest
+    step = PADDED_TO if longest <= LONG_TEXT else LONG_PADDED_TO
+    return min(-(-longest // step) * step, max(most, longest))
+
+
+def pad_rows(
+    rows: Sequence[Sequence[int]],
+    device: torch.device,
+    positions: Sequence[int] | None = None,
+    *,
+    columns: int | None = None,
+) -> TokenRows:
+    """Pads token ids on the right with 0.
+
+    Args:
+        rows: Token ids of each row.
+        device: Where they are put.
+        positions: Where the answer of each row is read; its last token when absent.
+        columns: Tokens of a padded row; those of the longest row when absent.
+    """
+    token_ids = torch.zeros(len(rows), columns or max(len(ids) for ids in rows), dtype=torch.long)
     for row, ids in enumerate(rows):
         token_ids[row, : len(ids)] = torch.tensor(ids)
-    lengths = torch.tensor([len(ids) for ids in rows], device=device)
-    read = lengths - 1 if positions is None else torch.tensor(list(positions), device=device)
-    return TokenRows(token_ids.to(device), lengths, read)
+    lengths = send(torch.tensor([len(ids) for ids in rows]), device)
+    read = lengths - 1 if positions is None else send(torch.tensor(list(positions)), device)
+    return TokenRows(send(token_ids, device), lengths, read)
