@@ -42,7 +42,7 @@ def push_to_hub(files: Mapping[str, bytes], key: str) -> None:
             with st.spinner("Sending …"):
                 pushed[key] = _push(files, name.strip(), private=private)
         if key in pushed:
-            st.success(messages.plain(pushed[key]))
+            st.success(messages.sentence(pushed[key]))
 
 
 def _push(files: Mapping[str, bytes], name: str, *, private: bool) -> str:
