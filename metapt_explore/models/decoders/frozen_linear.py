@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from metapt_explore.models.device import fresh_memory
 from metapt_explore.models.processor import can_pack, is_near
 
 #: Rows of input that packed weights are laid out for; other numbers of rows are right, if slower.
@@ -151,7 +152,9 @@ class _PackedForRows:
             return F.linear(x, self.weight.contiguous(), self.bias)
         if rows != self._rows:
             ordered = self.weight.contiguous()
-            self._packed, self._rows = torch.ops.mkl._mkl_reorder_linear_weight(ordered, rows), rows
+            self._packed, self._rows = None, 0  # the old one makes room for the new one
+            with fresh_memory():
+                self._packed, self._rows = torch.ops.mkl._mkl_reorder_linear_weight(ordered, rows), rows
         out: Tensor = torch.ops.mkl._mkl_linear(x, self._packed, self.weight, self.bias, rows)
         return out
 
