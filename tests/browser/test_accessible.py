@@ -6,6 +6,7 @@ through all pages with the finished example open.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,8 @@ def on_a_telephone(page: Any) -> list[str]:
         page.wait_for_function(FITS, timeout=10_000)  # tables follow the window after a moment
     except Late:
         faults = [f"wider than 390 pixels: {element}" for element in page.evaluate(TOO_WIDE)]
+    with suppress(Late):
+        page.wait_for_function(f"() => !({CUT})().length", timeout=10_000)
     faults += page.evaluate(OVER) + page.evaluate(CUT) + page.evaluate(COVERED)
     page.set_viewport_size(before)
     return faults

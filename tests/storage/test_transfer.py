@@ -250,7 +250,7 @@ def test_the_commands(
     told = " ".join(capsys.readouterr().out.split())
     assert told.count("'tiny': ") == 2 and "0 there already" in told
     assert call(monkeypatch, "push", "tiny", "owner/name", "-w", source.folder) == 2
-    assert "write a folder as ./owner/name" in " ".join(capsys.readouterr().err.split())
+    assert "A study goes to an address or a path: ./owner/name" in " ".join(capsys.readouterr().err.split())
     assert isinstance(pull(here, str(shared))[0], Transfer)
     name = source.index("tiny")[0]["id"]
     here.artifact(name).folder.joinpath("stage.json").unlink()

@@ -58,11 +58,19 @@ def guard(folder: Path | None = None) -> Iterator[None]:
     except DamagedFile as error:  # its message has advice
         st.error(sentence(error))
     except UserError as error:
-        st.error(sentence(f"{by_given_names(str(error), Workspace())} {advise(folder) if folder else ''}"))
+        st.error(sentence(f"{_as_uploaded(str(error))} {advise(folder) if folder else ''}"))
     except DAMAGE as error:
         log.exception("A page could not read %s", folder or "a file")
         named = f"{folder} is damaged: " if folder else ""
         st.error(sentence(f"{named}{reason(error)}. {advise(folder) if folder else ''}"))
+
+
+def _as_uploaded(said: str) -> str:
+    """Uploads by the names that their owner gave them."""
+    try:
+        return by_given_names(said, Workspace())
+    except UserError:  # there is no workspace, which is what was said
+        return said
 
 
 def reason(error: Exception) -> str:
