@@ -100,7 +100,9 @@ def read_classes(
 
 
 def _given(classes: Sequence[Any], words: Words) -> dict[str, list[str]]:
-    by_name = {str(key): value for key, value in words.items()}
+    # A column of 0 and 1 with a gap is read as 0.0 and 1.0: the same classes.
+    same = {key: next((str(each) for each in classes if each == key), str(key)) for key in words}
+    by_name = {same[key]: value for key, value in words.items()}
     names = [str(each) for each in classes]
     for name in by_name:
         if name not in names:

@@ -19,6 +19,7 @@ from sklearn.exceptions import NotFittedError
 
 from metapt_explore.config import StudyConfig, parse
 from metapt_explore.errors import UserError
+from metapt_explore.estimators.classes import read_classes
 from metapt_explore.estimators.classifier import PromptClassifier
 from metapt_explore.export.prompt_pipeline import load_prompt
 from metapt_explore.study.study import Study
@@ -133,6 +134,16 @@ def test_numbers_come_back_as_numbers(small: dict[str, Any], rows: Rows) -> None
     assert guessed.predict(rows[0]).dtype.kind == "i" and guessed.classes_.tolist() == [0, 1]
     named = PromptClassifier(**{**small, "steps": 2}, label_words={0: "bad", 1: "good"}).fit(rows[0], numbers)
     assert named.exported_.facts.labels["1"]["words"] == ["good"]
+
+
+@pytest.mark.parametrize("classes", [[0, 1], [0.0, 1.0], [False, True], ["0", "1"]])
+def test_words_of_numbers_are_found_however_numbers_are_written(classes: list[Any]) -> None:
+    """Pandas reads a column of whole numbers with a gap as 0.0 and 1.0."""
+    keys: dict[Any, str] = {0: "bad", 1: "good"}
+    reading = read_classes(classes, keys, None, pairs=False)
+    assert [entry["words"] for entry in reading.labels.values()] == [["bad"], ["good"]]
+    with pytest.raises(UserError, match="no row has the class '2'"):
+        read_classes(classes, {**keys, 2: "other"}, None, pairs=False)
 
 
 def test_a_prompt_begins_from_another(fitted: PromptClassifier, small: dict[str, Any], rows: Rows) -> None:
