@@ -34,7 +34,7 @@ SHOWN: dict[Word, str] = {
 
 #: What to do where only the model can tell how long a step is.
 NOT_MEASURED = (
-    "how far the inner steps move the prompt is not measured yet. At the default rate they are often dozens of times "
+    "how far the inner steps move the prompt is not measured yet. Plain gradient steps are often dozens of times "
     "shorter than a tuning step, and then nothing is meta-learned. Plan the study, or ask whether it is worth trying, "
     "before it is run."
 )
