@@ -22,8 +22,10 @@ def plan_batches(
 
     A cell may follow one that it is made from in the same job; such cells are taken first, since the model is loaded
     and the texts are read by then. A job begins with the cell that most work hangs on, and takes another one in only
-    where there is room for what hangs on that, too: so two prompts with their scores are two jobs. A job is as long as
-    each worker's share of what is left, and at most `longest`.
+    where there is room for half of what hangs on that, too: so two prompts with their scores are two jobs, and five
+    cells are shared out as three and two, not as two, two and one, for which a process would begin and load the model
+    once more. A cell that alone follows from the job's own is taken whatever the share: no other worker could begin it
+    sooner. A job is about as long as each worker's share of what is left, and at most `longest`.
 
     Args:
         waiting: What each cell that nobody makes yet is made from, in the order of the study.
@@ -52,8 +54,8 @@ def plan_batches(
     while left and len(batches) < free:
         batch: list[str] = []
         spent = 0.0
-        while (key := _next(left, there, batch, hanging, room=share * 1.001 - spent)) is not None:
-            if batch and spent + cost[key] > share * 1.001:
+        while (key := _next(left, there, batch, hanging, room=share - spent)) is not None:
+            if batch and (spent + cost[key] > longest or not (_fits(cost[key], share - spent) or _alone(key, left, batch))):
                 break
             batch.append(key)
             spent += cost[key]
@@ -79,11 +81,22 @@ def _next(
         if all(parent in there or parent in own for parent in parents):
             if own.intersection(parents):
                 return key
-            if batch and hanging[key] > room:
+            if batch and not _fits(hanging[key], room):
                 continue
             if best is None or hanging[key] > hanging[best]:
                 best = key
     return best
+
+
+def _fits(seconds: float, room: float) -> bool:
+    """Whether at least half of the work has its place in what is left of a share; rounding takes away none."""
+    return seconds / 2 <= room * 1.001
+
+
+def _alone(key: str, left: Mapping[str, Sequence[str]], batch: Sequence[str]) -> bool:
+    """Whether the cell, and no other of those that are left, follows from the job's own."""
+    own = set(batch)
+    return [other for other, parents in left.items() if not own.isdisjoint(parents)] == [key]
 
 
 def _hanging(left: Mapping[str, Sequence[str]], cost: Mapping[str, float]) -> dict[str, float]:
