@@ -8,6 +8,7 @@ import pkgutil
 import re
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,34 +116,47 @@ def test_score_tables_in_the_findings_are_the_records(study: str) -> None:
     scored = list(dict.fromkeys(record.results["method"]))
     methods = [m for m in record.methods if m in scored] + [m for m in scored if m not in record.methods]
     table = _markdown_table(score_table(record.results, methods))
-    assert table in (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    assert table in (ROOT / "docs" / "findings-in-detail.md").read_text(encoding="utf-8")
 
 
-#: The columns of the table of findings, by the methods compared: which record each is taken from.
-SOURCES = {"PPT and probe": ("amazon", "starter-probe"), "LoRA": ("tested", None), "MetaPT far": ("tested", None)}
+@pytest.fixture
+def figure(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The script that draws the findings."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import findings_figure
+
+    return findings_figure
 
 
-def signed(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "−")
+def test_the_tables_of_findings_are_computed_from_the_records(figure: Any) -> None:
+    page = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    rows = figure.compared(page)
+    assert len(rows) >= 8 and "Does MetaPT beat pooled pre-training?" in dict(row[:2] for row in rows)
+    for _, method, other, cells in rows:
+        for study, cell in zip(figure.SOURCES.get(method, tuple(figure.CORPORA.values())), cells, strict=True):
+            if cell != "not run":
+                assert cell == figure.cell(figure.difference(study, method, other)), (method, other)
+    for shots, by_pair in figure.by_examples(page):
+        for (method, other), cell in by_pair.items():
+            assert cell == figure.cell(figure.difference(figure.FEW, method, other, shots)), (method, other, shots)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/findings.md"])
-def test_the_table_of_findings_is_computed_from_the_records(page: str) -> None:
-    import pandas as pd
+def test_the_figure_of_findings_is_of_their_tables(figure: Any) -> None:
+    """To the pixel but for the sizes of another machine's fonts, so the marks are counted and their colours."""
+    drawn = figure.draw((ROOT / "docs" / "findings.md").read_text(encoding="utf-8"))
+    kept = figure.FILE.read_text(encoding="utf-8")
+    for part in (">[^<>]+</text>", "stroke: #[0-9a-f]+", "fill: #[0-9a-f]+"):
+        assert sorted(re.findall(part, kept)) == sorted(re.findall(part, drawn)), part
 
-    from metapt_explore.statistics.compare import compare
 
-    rows = re.findall(r"^\| [^|]+\? \| (.+?) − (.+?) \| (.+?) \| (.+?) \|", (ROOT / page).read_text("utf-8"), re.M)
-    assert len(rows) >= 5
-    for method, other, *cells in rows:
-        for study, cell in zip(SOURCES.get(method, ("amazon", "starter")), cells, strict=True):
-            if cell == "not run":
-                continue
-            result = compare(pd.read_parquet(ROOT / "studies" / f"{study}" / "results.parquet"), method, other)
-            assert cell == f"{signed(result.difference)} ({signed(result.low)} to {signed(result.high)})", (
-                method,
-                other,
-            )
+def test_what_the_readme_found_stands_in_the_findings() -> None:
+    """Its few lines and every interval in them; the figure is that of the findings."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = readme[readme.index("## What we found") : readme.index("## Your own study")]
+    findings = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    intervals = re.findall(r"[+−]\d+\.\d \([+−]\d+\.\d to [+−]\d+\.\d\)", found)
+    assert len(intervals) >= 4 and all(interval in findings for interval in intervals)
+    assert found.count("\n- ") == 5 and "(docs/images/findings.svg)" in found
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "studies").glob("*/record.json")), ids=lambda file: file.parent.name)

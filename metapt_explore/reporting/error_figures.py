@@ -9,7 +9,7 @@ import pandas as pd
 
 from metapt_explore.plots.errors import MOST_WRITTEN
 from metapt_explore.plots.style import BLUE, GREY, method_colors
-from metapt_explore.reporting.figures import _label_left, _legend, _name, _panels, _svg
+from metapt_explore.reporting.figures import _label_left, _legend, _name, _panels, as_svg
 
 #: Tasks that are drawn.
 MOST_TASKS = 12
@@ -55,7 +55,7 @@ def confusion_maps(by_task: Mapping[str, Mapping[str, pd.DataFrame]]) -> str:
                 where = (across + 0.5, down + 0.5)
                 axis.text(*where, f"{100 * share:.0f}", ha="center", va="center", color=color, fontsize=7.5)
     _label_left(axes, "is")
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def calibration_curves(by_task: Mapping[str, Mapping[str, pd.DataFrame]]) -> str:
@@ -80,4 +80,4 @@ def calibration_curves(by_task: Mapping[str, Mapping[str, pd.DataFrame]]) -> str
         axis.set_xlabel("sure, %")
     _label_left(axes, "right, %")
     _legend(figure, methods, colors)
-    return _svg(figure)
+    return as_svg(figure)

@@ -60,7 +60,7 @@ def difference_forest(panels: Mapping[str, Sequence[Difference]], unit: str = "p
             label.set_fontweight("bold" if line.overall else "normal")
         axis.set_ylim(-0.6, rows - 0.4)
         axis.set_xlabel(f"difference in {unit}")
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def seed_spread(results: pd.DataFrame, methods: Sequence[str], column: str = "accuracy") -> str:
@@ -81,7 +81,7 @@ def seed_spread(results: pd.DataFrame, methods: Sequence[str], column: str = "ac
         axis.set_axisbelow(True)
     _label_left(axes, "accuracy, %" if column == "accuracy" else column)
     _legend(figure, methods, colors)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def tuning_curves(curves: pd.DataFrame, methods: Sequence[str]) -> str:
@@ -108,7 +108,7 @@ def tuning_curves(curves: pd.DataFrame, methods: Sequence[str]) -> str:
         axis.set_xlabel("tuning steps")
     _label_left(axes, "accuracy, %")
     _legend(figure, methods, colors)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def paired_means(results: pd.DataFrame, methods: Sequence[str]) -> str:
@@ -131,7 +131,7 @@ def paired_means(results: pd.DataFrame, methods: Sequence[str]) -> str:
     axis.set_xlim(-0.5, len(means.methods) - 0.5)
     axis.margins(y=0.12)
     axis.set_ylabel(f"accuracy, %, mean over {means.tasks} tasks")
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def label_efficiency(efficiency: pd.DataFrame, methods: Sequence[str], baseline: str) -> str:
@@ -165,7 +165,7 @@ def label_efficiency(efficiency: pd.DataFrame, methods: Sequence[str], baseline:
     for axis in axes[1:]:
         axis.axhline(0, color=GREY, linewidth=1)
     _legend(figure, [line.method for line in scores], colors)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def _panels(
@@ -211,7 +211,8 @@ def _name(name: object, longest: int = LONGEST) -> str:
     return line if len(line) <= longest else f"{line[:longest]}…"
 
 
-def _svg(figure: Figure) -> str:
+def as_svg(figure: Figure) -> str:
+    """A figure as the text of an SVG file: equal figures are equal texts."""
     import matplotlib as mpl
     from matplotlib.text import Text
 
