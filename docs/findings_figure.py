@@ -2,8 +2,8 @@
 
     python docs/findings_figure.py          # docs/images/findings.svg
 
-Every line is a difference of two methods, in points of accuracy, mean over seven tasks, with its 95 % interval over pairs
-of seeds. A test computes the tables of `findings.md` by the same functions.
+Every line is a difference of two methods, in points of accuracy, mean over seven tasks, with its 95 % interval over
+pairs of seeds. A test computes the tables of `findings.md` by the same functions.
 """
 
 from __future__ import annotations

@@ -55,7 +55,8 @@ def plan_batches(
         batch: list[str] = []
         spent = 0.0
         while (key := _next(left, there, batch, hanging, room=share - spent)) is not None:
-            if batch and (spent + cost[key] > longest or not (_fits(cost[key], share - spent) or _alone(key, left, batch))):
+            joins = _fits(cost[key], share - spent) or _alone(key, left, batch)
+            if batch and (spent + cost[key] > longest or not joins):
                 break
             batch.append(key)
             spent += cost[key]

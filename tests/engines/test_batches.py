@@ -86,11 +86,12 @@ def test_the_job_with_most_work_behind_it_begins_first() -> None:
 
 
 def test_a_remainder_begins_no_further_job() -> None:
-    """Costs differ by a hair, as predictions do: once ten cells went out as four, five and one, that one in two jobs."""
+    """Costs differ by a hair, as predictions do: once ten went out as four, five and one, that one in two jobs."""
     cells: dict[str, list[str]] = {}
     for seed in range(10):
         cells |= {f"prompt/{seed}": [], f"score/{seed}": [f"prompt/{seed}"]}
-    seconds = {key: (1.0 if key.startswith("prompt") else 26.0) * (1 + 0.004 * place) for place, key in enumerate(cells)}
+    usual = {"prompt": 1.0, "score": 26.0}
+    seconds = {key: usual[key.split("/")[0]] * (1 + 0.004 * place) for place, key in enumerate(cells)}
     first, second = plan_batches(cells, (), seconds, free=2, slots=2, longest=600)
     assert len(first) == len(second) == 10
 
