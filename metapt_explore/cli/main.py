@@ -147,6 +147,7 @@ metapt.command("try", hidden=True)(try_sentences.try_sentences)
 metapt.command("push", rich_help_panel=USE)(share.push)
 metapt.command("pull", rich_help_panel=USE)(share.pull)
 metapt.command("setup", rich_help_panel=MACHINE)(setup.setup)
+metapt.command("convert", rich_help_panel=MACHINE)(setup.convert)
 metapt.command("verify", rich_help_panel=MACHINE)(verify.verify)
 metapt.command("bench", rich_help_panel=MACHINE)(bench.bench)
 

@@ -1,6 +1,11 @@
-"""`metapt setup` and `metapt starters`: the starter models and texts."""
+"""`metapt setup`, `metapt convert` and `metapt starters`: models and texts on this machine."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from metapt_explore.progress.console import echo
 
@@ -10,6 +15,18 @@ def setup() -> None:
     from metapt_explore.models.setup import set_up
 
     set_up(echo)
+
+
+def convert(
+    file: Annotated[Path, typer.Argument(help="The model's GGUF file.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder for it.")],
+) -> None:
+    """Make a folder that studies load of a language model in a GGUF file, as llama.cpp keeps it."""
+    from metapt_explore.models.gguf import convert_gguf
+
+    echo(f"Converting {file}: about a minute …")
+    convert_gguf(file, folder)
+    echo(f"Ready. In a study: `model: {{name: {folder}}}`.")
 
 
 def starters() -> None:

@@ -40,6 +40,9 @@ def model_folder(name: str, revision: str | None = None, kind: hub.RepoKind = hu
         is_file = folder.exists()
     except (OSError, ValueError, RuntimeError) as error:  # no permission, a name too long, no home of that user
         raise UserError(f"The {kind.title} folder {name!r} cannot be read: {error}.") from None
+    if is_file and folder.suffix.lower() == ".gguf":
+        made = folder.with_suffix("")
+        raise UserError(f"Studies read folders: `metapt convert {folder} {made}` makes one of this file, once.")
     if is_file:
         raise UserError(f"{folder} is no folder: give the folder in which the {kind.title}'s config.json lies.")
     if name.startswith((".", "/", "~")) or folder.is_absolute():

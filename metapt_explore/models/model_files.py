@@ -142,6 +142,8 @@ def _without_weights(folder: Path, name: str) -> str:
             "where you trust it: load the model with transformers and save it with save_pretrained(folder)."
         )
     if foreign := [file.name for pattern in _FOREIGN for file in sorted(folder.glob(pattern))]:
+        if foreign[0].endswith(".gguf"):
+            return f"{lacks}, only {foreign[0]}. `metapt convert` makes a folder of such a file."
         return f"{lacks}, only {foreign[0]}. Save the model with transformers' save_pretrained(folder)."
     if others := [file.name for file in sorted(folder.glob("*.safetensors"))]:
         if others[0].startswith("adapter_"):

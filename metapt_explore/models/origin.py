@@ -21,16 +21,17 @@ _GGUF_TYPE = re.compile(r"\b(I?Q\d\w*|F16|F32|BF16)\.gguf$", re.IGNORECASE)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def note_origin(folder: Path, package: str, version: str, file: Path) -> None:
-    """Writes down which file of which package a model folder was made from.
+def note_origin(folder: Path, file: Path, package: str = "", version: str = "") -> None:
+    """Writes down which file a model folder was made from.
 
     Args:
         folder: The model's folder.
-        package: The package that the file lies in.
-        version: Its version.
         file: The file, or the folder that was copied.
+        package: The package that the file lies in, if any.
+        version: Its version.
     """
-    facts: dict[str, Any] = {"package": package, "version": version, "file": file.name}
+    facts: dict[str, Any] = {"package": package, "version": version} if package else {}
+    facts["file"] = file.name
     if file.is_file():
         with file.open("rb") as stream:
             facts["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
 
 from metapt_explore.errors import UserError, library_errors
+from metapt_explore.models.gguf import write_plain
 from metapt_explore.models.hf_load import load_settings, load_tokenizer
 from metapt_explore.models.model_files import check_weight_files
 from metapt_explore.models.origin import FILE as ORIGIN
@@ -103,7 +103,7 @@ def _place(name: str, what: str, *, build: Callable[[Path], None], say: Say) -> 
 def _note_origin(name: str, folder: Path) -> None:
     package, version, relative = ENCODER_PACKAGE if name == "minilm" else MODEL_PACKAGE
     with suppress(UserError):  # a folder that was put there by hand
-        note_origin(folder, package, version, package_file(package, relative))
+        note_origin(folder, package_file(package, relative), package, version)
 
 
 def _is_whole(name: str) -> bool:
@@ -141,21 +141,4 @@ def _copy_encoder(target: Path) -> None:
 
 
 def _convert_model(target: Path) -> None:
-    import torch
-    import transformers
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    logging: Any = transformers.utils.logging
-    logging.disable_progress_bar()
-    source = package_file(MODEL_PACKAGE[0], MODEL_PACKAGE[2])
-    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-    loaded = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
-    # transformers refuses to save a model whose configuration names a quantisation.
-    config = loaded.config
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    auto_class: Any = AutoModelForCausalLM
-    plain = auto_class.from_config(config)
-    plain.load_state_dict(loaded.state_dict())
-    plain.save_pretrained(target)
-    tokenizer.save_pretrained(target)
+    write_plain(package_file(MODEL_PACKAGE[0], MODEL_PACKAGE[2]), target)

