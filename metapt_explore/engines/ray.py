@@ -16,6 +16,10 @@ from metapt_explore.errors import UserError, first_line
 MOST_STARTS = 3
 #: What Ray says when it did not answer in time.
 TOO_SLOW = "timed out during startup"
+#: Runs what follows as a child of the shell and hands on how it ended.
+BETWEEN = ("sh", "-c", '"$@" & wait $!', "sh")
+#: A shell says 128 + N of a process that signal N has ended.
+SIGNALLED = 128
 
 
 class RayEngine:
@@ -145,23 +149,27 @@ def places(settings: RayConfig, resources: Mapping[str, float]) -> int:
 def run_command(command: Sequence[str], log: str, threads: int) -> int:
     """Runs a worker on a node: Ray has set `CUDA_VISIBLE_DEVICES` for the task. Returns its exit code.
 
-    Where Ray kills the task, or the run that submitted it is killed, the worker sees that and stops with a checkpoint.
+    Where Ray kills the task, or the run that submitted it is killed, the worker sees that its parent is gone and stops
+    with a checkpoint. A shell stands between the two: a task that ends takes its own children with it at once.
     """
+    import signal
     import subprocess
 
     environment = {**os.environ, **dict.fromkeys(THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
     with (
         Path(log).open("ab") as output,
         subprocess.Popen(
-            [*command, "--parent", str(os.getpid())],
+            [*BETWEEN, *command, "--parent", str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             env=environment,
+            start_new_session=True,
         ) as process,
     ):
         try:
-            return process.wait()
+            code = process.wait()
         except BaseException:
-            process.kill()
+            os.killpg(process.pid, signal.SIGTERM)
             raise
+    return SIGNALLED - code if code > SIGNALLED else code

@@ -16,6 +16,8 @@ from metapt_explore.storage.workspace import Workspace
 
 #: File in the workspace with the id of every artifact that was computed to its end, one a line.
 COMPUTED = "computed"
+#: File beside the one that holds prompts, with the steps that they have reached at workers, one a line.
+STEPS = "steps"
 #: Steps after which a prompt waits; half of those of the tiny study.
 HELD_AT = 2
 SITECUSTOMIZE = """
@@ -64,14 +66,25 @@ def computed_twice(workspace: Workspace) -> list[str]:
     return [identifier for identifier, count in Counter(lines).items() if count > 1]
 
 
+def steps_of_prompts(folder: Path) -> list[int]:
+    """The steps that prompts have reached at workers, in the order in which they were told; `folder` is the run's."""
+    return [int(line) for line in (folder / STEPS).read_text(encoding="utf-8").split()]
+
+
 def hold_prompts(hold: Path) -> None:
-    """Lets pre-training in this process wait in its middle while a file is there; it can be stopped meanwhile."""
+    """Lets pre-training in this process wait in its middle while a file is there; it can be stopped meanwhile.
+
+    Notes the steps beside that file.
+    """
     from metapt_explore.progress.state import Progress
 
     advance = Progress.advance
 
     def slowly(self: Progress, done: int) -> None:
         advance(self, done)
+        if self.state.stage.startswith("prompt"):
+            with hold.with_name(STEPS).open("a", encoding="utf-8") as stream:
+                stream.write(f"{done}\n")
         while done == HELD_AT and self.state.stage.startswith("prompt") and hold.exists():
             time.sleep(0.05)
             advance(self, done)

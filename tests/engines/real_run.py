@@ -105,9 +105,14 @@ class RealRun:
         found: dict[str, psutil.Process] = {}
         for process in psutil.process_iter(["cmdline"]):
             words: Sequence[str] = process.info["cmdline"] or []
-            if "--batch" in words and str(self.workspace.folder) in words and process.is_running():
+            is_shell = words[:1] == ["sh"]  # stands between a task of Ray and its worker
+            if not is_shell and "--batch" in words and str(self.workspace.folder) in words and process.is_running():
                 found[words[words.index("--batch") + 1]] = process
         return found
+
+    def is_at_cell(self) -> bool:
+        """Whether a worker makes a cell now, not only begins."""
+        return any(row["state"] == "running" for row in cell_states(self.workspace, "tiny"))
 
     def batch(self, key: str) -> str:
         """The batch whose worker is at a cell."""

@@ -17,6 +17,8 @@ from waiting import LIMIT, LOOK_EVERY
 
 #: Seconds between two kills, at most: a process takes some to begin.
 MOST_S = 6.0
+#: Half of the kills wait until a worker is at a cell, and then so long at most: most others hit what only begins.
+MOST_AT_CELL_S = 1.0
 #: Runs that may be left with a part that failed since three workers died over it, before one makes it.
 MOST_RUNS = 4
 
@@ -39,8 +41,6 @@ def test_killed_at_random_it_equals_the_serial_run(
                 run.start()
             run.assert_as_serial(story)
     assert set(story) == {"worker", "coordinator"}
-    for who in set(story):
-        tried(f"kills on {on.partition(':')[0]}, of a {who}", story.count(who))
 
 
 def _has_ended(run: RealRun, story: list[str]) -> bool:
@@ -59,17 +59,28 @@ def _kill_at_random(run: RealRun, draw: random.Random, story: list[str], wanted:
     while len(story) < wanted and run.process.poll() is None:
         moment = time.monotonic() + draw.uniform(0.0, MOST_S)
         give_up = time.monotonic() + LIMIT
-        while run.process.poll() is None and (time.monotonic() < moment or not run.workers()):
+        is_late = draw.random() < 0.5
+        while run.process.poll() is None and (
+            time.monotonic() < moment or not (run.is_at_cell() if is_late else run.workers())
+        ):
             assert time.monotonic() < give_up, run.told()
             time.sleep(LOOK_EVERY)
+        if is_late:
+            time.sleep(draw.uniform(0.0, MOST_AT_CELL_S))
+        when = "a cell is made" if run.is_at_cell() else "workers begin"
         if _next(draw, story, wanted) == "coordinator":
             if run.process.poll() is None:
                 run.kill()
-                story.append("coordinator")
+                _tell(run, story, "coordinator", when)
             return
         alive = [*run.workers().values()]
         if alive and _kill(draw.choice(alive), draw):
-            story.append("worker")
+            _tell(run, story, "worker", when)
+
+
+def _tell(run: RealRun, story: list[str], who: str, when: str) -> None:
+    story.append(who)
+    tried(f"kills on {run.on.partition(':')[0]} of a {who}, while {when}")
 
 
 def _next(draw: random.Random, story: list[str], wanted: int) -> str:
@@ -82,9 +93,8 @@ def _next(draw: random.Random, story: list[str], wanted: int) -> str:
 def _kill(worker: psutil.Process, draw: random.Random) -> bool:
     """Kills a worker, or where it belongs to a task of Ray now and then that task, which leaves it alone."""
     try:
-        parent = worker.parent()
-        is_task = parent is not None and parent.name().startswith("ray::")
-        (parent if parent is not None and is_task and draw.random() < 0.5 else worker).kill()
+        task = next((parent for parent in worker.parents() if parent.name().startswith("ray::")), None)
+        (task if task is not None and draw.random() < 0.5 else worker).kill()
     except psutil.NoSuchProcess:
         return False
     return True
