@@ -53,8 +53,8 @@ def difference(study: str, method: str, baseline: str, shots: int | None = None)
         tables = {int(number): rows for number, rows in record.efficiency.groupby("shots")}
         curve = label_efficiency(tables, baseline).query("method == @method and shots == @shots").iloc[0]
         shares = (curve["difference"], curve["difference_low"], curve["difference_high"])
-    mean, low, high = (None if share is None else 100 * float(share) for share in shares)
-    return Difference(f"{method} − {baseline}", mean or 0.0, low, high)
+    mean, low, high = (100 * float(share) for share in shares)
+    return Difference(f"{method} − {baseline}", mean, low, high)
 
 
 @lru_cache
@@ -64,11 +64,12 @@ def _record(study: str) -> Record:
 
 def cell(shown: Difference) -> str:
     """A difference as the tables write it: +2.9 (+2.0 to +3.8)."""
+    return f"{shown.mean:+.1f} ({shown.low:+.1f} to {shown.high:+.1f})".replace("-", "−")
 
-    def signed(points: float | None) -> str:
-        return "–" if points is None else f"{points:+.1f}".replace("-", "−")
 
-    return f"{signed(shown.mean)} ({signed(shown.low)} to {signed(shown.high)})"
+def studies_of(method: str) -> tuple[str | None, ...]:
+    """The record of each corpus in which a method stands."""
+    return SOURCES.get(method, tuple(CORPORA.values()))
 
 
 def compared(page: str) -> list[tuple[str, str, str, list[str]]]:
@@ -96,10 +97,9 @@ def lines_of(page: str) -> list[tuple[str, list[Difference | None]]]:
     """
     lines: list[tuple[str, list[Difference | None]]] = []
     for question, method, baseline, cells in compared(page):
-        studies = SOURCES.get(method, tuple(CORPORA.values()))
         shown = [
             difference(study, method, baseline) if study and text != "not run" else None
-            for study, text in zip(studies, cells, strict=True)
+            for study, text in zip(studies_of(method), cells, strict=True)
         ]
         lines.append((question, shown))
     for shots, cells in by_examples(page):
@@ -125,8 +125,9 @@ def draw(page: str) -> str:
                     continue
                 color = (BLUE if line.mean > 0 else VERMILION) if line.clear else GREY
                 y = place + aside * all(shown)
-                axis.plot([line.low or 0.0, line.high or 0.0], [y, y], color=color, linewidth=1.6)
+                axis.plot([line.low, line.high], [y, y], color=color, linewidth=1.6)
                 axis.plot(line.mean, y, marker, color=color, markersize=5)
+                axis.annotate(cell(line), (line.high, y), (5, -2.2), textcoords="offset points", fontsize=6)
         axis.set_yticks(range(len(lines)), [question for question, _ in reversed(lines)])
         axis.set_ylim(-0.6, len(lines) - 0.4)
         axis.grid(axis="x", color="#e4e8ec", linewidth=0.7)

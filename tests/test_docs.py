@@ -133,7 +133,7 @@ def test_the_tables_of_findings_are_computed_from_the_records(figure: Any) -> No
     rows = figure.compared(page)
     assert len(rows) >= 8 and "Does MetaPT beat pooled pre-training?" in dict(row[:2] for row in rows)
     for _, method, other, cells in rows:
-        for study, cell in zip(figure.SOURCES.get(method, tuple(figure.CORPORA.values())), cells, strict=True):
+        for study, cell in zip(figure.studies_of(method), cells, strict=True):
             if cell != "not run":
                 assert cell == figure.cell(figure.difference(study, method, other)), (method, other)
     for shots, by_pair in figure.by_examples(page):
@@ -142,7 +142,7 @@ def test_the_tables_of_findings_are_computed_from_the_records(figure: Any) -> No
 
 
 def test_the_figure_of_findings_is_of_their_tables(figure: Any) -> None:
-    """To the pixel but for the sizes of another machine's fonts, so the marks are counted and their colours."""
+    """Its texts, which hold every number, and its colours; where things stand depends on a machine's fonts."""
     drawn = figure.draw((ROOT / "docs" / "findings.md").read_text(encoding="utf-8"))
     kept = figure.FILE.read_text(encoding="utf-8")
     for part in (">[^<>]+</text>", "stroke: #[0-9a-f]+", "fill: #[0-9a-f]+"):

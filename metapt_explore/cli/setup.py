@@ -24,8 +24,7 @@ def convert(
     """Make a folder that studies load of a language model in a GGUF file, as llama.cpp keeps it."""
     from metapt_explore.models.gguf import convert_gguf
 
-    echo(f"Converting {file}: about a minute …")
-    convert_gguf(file, folder)
+    convert_gguf(file, folder, echo)
     echo(f"Ready. In a study: `model: {{name: {folder}}}`.")
 
 

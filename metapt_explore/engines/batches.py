@@ -90,7 +90,8 @@ def _next(
 
 
 def _fits(seconds: float, room: float) -> bool:
-    """Whether at least half of the work has its place in what is left of a share; rounding takes away none."""
+    """Whether at least half of the work has its place in what is left of a share."""
+    # A little more: sums of floats that ought to be equal differ in their last digits.
     return seconds / 2 <= room * 1.001
 
 

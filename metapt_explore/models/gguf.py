@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from metapt_explore.models.origin import note_origin
 MAGIC = b"GGUF"
 
 
-def convert_gguf(file: Path, folder: Path) -> None:
+def convert_gguf(file: Path, folder: Path, say: Callable[[str], None] = lambda _: None) -> None:
     """Converts a decoder-only language model from a GGUF file into a folder that studies load.
 
     Weights become float32 as they are in the file: what was rounded to 4 bits stays rounded, and `origin.yaml` in the
@@ -23,6 +23,7 @@ def convert_gguf(file: Path, folder: Path) -> None:
     Args:
         file: The GGUF file; its name may end in its type, such as ``Q4_K_M.gguf``.
         folder: A new folder, which becomes `model.name` of studies. Half a folder is never left.
+        say: Called with what is about to be done, in words, once the file has been looked at.
 
     Raises:
         UserError: Where the file is no GGUF file, the folder is there already, or the model is of a kind that
@@ -37,6 +38,7 @@ def convert_gguf(file: Path, folder: Path) -> None:
         raise UserError(f"{file} is no GGUF file (such a file begins with the letters GGUF).")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already: name a new folder.")
+    say(f"Converting {file}: about a minute …")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
@@ -45,7 +47,8 @@ def convert_gguf(file: Path, folder: Path) -> None:
             with library_errors(lambda reason: f"{file} could not be converted: {reason}."):
                 write_plain(file, built)
             note_origin(built, file)
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():  # empty: what has been put there meanwhile stays, and this fails
+                folder.rmdir()
             built.replace(folder)
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error.strerror or error}.") from None
